@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The keyed hash (docs/design/0003): 64-bit Toeplitz by two carry-less multiplies, then a non-linear
+ * fold. tiara_hash and tiara_hash_plain are declared in tiara.h; here are the inline forms for the
+ * packet path and what is made of a hash.
+ */
+#ifndef TIARA_TABLE_HASH_H
+#define TIARA_TABLE_HASH_H
+
+#include <smmintrin.h>
+#include <wmmintrin.h>
+
+#include "tiara/layout.h"
+
+static inline uint32_t
+hash_rotl(uint32_t x, int n)
+{
+	return x << n | x >> (32 - n);
+}
+
+/*
+ * Two Feistel rounds of AND-rotate on the halves: a bijection (no two Toeplitz values meet), so
+ * universality survives, and non-linear, so no collision difference works for every key.
+ */
+static inline uint64_t
+tiara_hash_fold(uint64_t t)
+{
+	uint32_t lo = (uint32_t)t, hi = (uint32_t)(t >> 32);
+
+	hi ^= (hash_rotl(lo, 1) & hash_rotl(lo, 8)) ^ hash_rotl(lo, 2);
+	lo ^= (hash_rotl(hi, 1) & hash_rotl(hi, 8)) ^ hash_rotl(hi, 2);
+	return (uint64_t)hi << 32 | lo;
+}
+
+/*
+ * Toeplitz: output bit i is the parity over j of key bit j and secret bit i + 63 - j, for a secret of
+ * 127 bits (secret[0] low). That is bits 63..126 of the carry-less product key x secret.
+ */
+static inline uint64_t
+tiara_hash_inline(uint64_t key, const uint64_t secret[2])
+{
+	__m128i k = _mm_cvtsi64_si128((long long)key);
+	__m128i low = _mm_clmulepi64_si128(k, _mm_cvtsi64_si128((long long)secret[0]), 0);
+	__m128i high = _mm_clmulepi64_si128(k, _mm_cvtsi64_si128((long long)secret[1]), 0);
+	uint64_t l0 = (uint64_t)_mm_cvtsi128_si64(low);
+	uint64_t l1 = (uint64_t)_mm_extract_epi64(low, 1);
+	uint64_t h0 = (uint64_t)_mm_cvtsi128_si64(high);
+
+	return tiara_hash_fold((l1 << 1 | l0 >> 63) ^ h0 << 1);
+}
+
+/* The two candidate buckets: low and high half; never the same one. */
+static inline uint64_t
+tiara_hash_bucket_1(uint64_t hash, uint64_t mask)
+{
+	return (uint32_t)hash & mask;
+}
+
+static inline uint64_t
+tiara_hash_bucket_2(uint64_t hash, uint64_t mask)
+{
+	uint64_t b = (hash >> 32) & mask;
+
+	return b == ((uint32_t)hash & mask) ? b ^ 1 : b;
+}
+
+/* A row of a selection table: the high half scaled to row_cnt, no division. */
+static inline uint32_t
+tiara_hash_row(uint64_t hash, uint32_t row_cnt)
+{
+	return (uint32_t)((hash >> 32) * row_cnt >> 32);
+}
+
+#endif

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Next hops: address to MAC, one 16-byte atomic word each. Any worker reads and writes. */
+#ifndef TIARA_TABLE_NEIGHBOUR_H
+#define TIARA_TABLE_NEIGHBOUR_H
+
+#include <stdbool.h>
+
+#include "view.h"
+
+/* True and the MAC when KNOWN. Otherwise marks it WANTED (if there is room) and returns false. */
+bool tiara_neighbour_get(const struct tiara_map *map, tiara_be32 addr, uint8_t mac[6]);
+/* An ARP sender: updates a neighbour that is WANTED or KNOWN; false (nothing kept): a stranger. */
+bool tiara_neighbour_heard(const struct tiara_map *map, tiara_be32 addr, const uint8_t mac[6],
+			   uint32_t tick);
+/* Resolver: asks for an address. */
+void tiara_neighbour_want(const struct tiara_map *map, tiara_be32 addr);
+
+#endif
