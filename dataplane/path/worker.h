@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One worker of the packet path: one core, one queue of one port, run to completion. */
+#ifndef TIARA_PATH_WORKER_H
+#define TIARA_PATH_WORKER_H
+
+#include "path/frame.h"
+#include "port/card.h"
+#include "port/port.h"
+#include "table/table.h"
+
+/*
+ * Owner: the thread that runs the bursts; nobody else reads or writes it. What others may see of a
+ * worker (counters, generation in use) is in the segment. Lives from init until the thread ends.
+ */
+struct tiara_worker {
+	/* set once */
+	uint32_t number;
+	const struct tiara_map *map;
+	const struct tiara_node *node;
+	struct tiara_port port;
+	const struct tiara_card *card;
+	uint64_t tsc_hz;
+	struct tiara_worker_slot *slot;
+	struct tiara_worker_counters *counters;
+	struct tiara_flow_counter *service_counters; /* by service index */
+	struct tiara_flow_counter *backend_counters; /* by backend index */
+	uint64_t sweep_interval_tsc;		     /* between two slices */
+	/* of this burst */
+	struct tiara_view view; /* the generation it uses */
+	struct tiara_age age;
+	uint32_t tick;
+	/* kept from burst to burst */
+	struct tiara_inserter inserter;
+	uint64_t last_tsc;
+	uint64_t sweep_next_tsc;
+	bool last_busy;
+	struct tiara_frame frame[TIARA_BURST];
+};
+
+/* Before the thread runs. Keeps map and card; copies port. Node and worker_cnt are set before. */
+void tiara_worker_init_ctl(struct tiara_worker *w, const struct tiara_map *map, uint32_t number,
+			   const struct tiara_port *port, const struct tiara_card *card,
+			   uint64_t tsc_hz);
+
+/* One turn of the worker's loop. Returns how many frames it handled; 0: idle. */
+uint32_t tiara_worker_burst_wk(struct tiara_worker *w, uint64_t tsc);
+
+/* Before it sleeps and at its end: holds no generation back until its next burst. */
+void tiara_worker_offline_wk(struct tiara_worker *w);
+
+#endif
