@@ -67,6 +67,16 @@ enum tiara_status tiara_segment_create(const char *path, const struct tiara_segm
 /* Maps it and takes the role. BUSY: the role has a live owner. LAYOUT: both ids are in the message. */
 enum tiara_status tiara_segment_attach(const char *path, enum tiara_role role,
 				       struct tiara_handle **handle, struct tiara_error *error);
+/*
+ * What a data plane does at its start: attaches to the instance's segment where there is one, else
+ * creates it (on hugetlbfs; where that has no room, on /dev/shm) and attaches. instance may be a path
+ * (it holds a '/'): then there and nowhere else. path (may be NULL): where it is.
+ */
+enum tiara_status tiara_segment_open_or_create(const char *instance,
+					       const struct tiara_segment_config *config,
+					       enum tiara_role role, struct tiara_handle **handle,
+					       bool *created, char *path, size_t path_bytes,
+					       struct tiara_error *error);
 void tiara_segment_detach(struct tiara_handle *handle);
 enum tiara_status tiara_segment_describe(struct tiara_handle *handle,
 					 struct tiara_segment_info *info, struct tiara_error *error);
