@@ -7,6 +7,9 @@
 
 package tiara_layout_pkg;
 
+  // A package offers more than one module uses.
+  /* verilator lint_off UNUSEDPARAM */
+
   localparam logic [63:0] LayoutId = 64'h47a0d1c081fb2614;
 
   // enum tiara_limit
@@ -219,7 +222,7 @@ package tiara_layout_pkg;
   localparam int unsigned WorkerSlotBytes = 64;
   typedef struct packed {
     logic [15:0][7:0] pad;
-    logic [31:0] queue;
+    logic [31:0] queue_;
     logic [31:0] lcore;
     logic [63:0] idle_cycles;
     logic [63:0] busy_cycles;
@@ -308,5 +311,7 @@ package tiara_layout_pkg;
     logic [15:0] client_port;
     logic [31:0] client_addr;
   } tiara_packed_connection_t;
+
+  /* verilator lint_on UNUSEDPARAM */
 
 endpackage

@@ -29,11 +29,11 @@ class _Labelled(IntEnum):
 
 
 class Member(NamedTuple):
-    """A struct's member: offset and element size in bytes, elements (0: not an array), C type."""
+    """A struct's member: offset and element size in bytes, array length (0: no array), C type."""
 
     offset: int
     element_bytes: int
-    count: int
+    length: int
     type: str
 
 

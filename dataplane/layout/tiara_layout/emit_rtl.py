@@ -6,8 +6,8 @@ from __future__ import annotations
 from .description import Enum, Layout, Member, Struct, layout_id
 from .emit_c import GENERATED
 
-# Names of layout.h that SystemVerilog reserves get a trailing underscore.
-RESERVED = {"use", "cell", "config", "design", "event", "instance", "library", "priority", "type", "wait"}
+# Names that SystemVerilog reserves, or C++ for Verilator's model, get a trailing underscore.
+RESERVED = {"use", "cell", "config", "design", "event", "instance", "library", "priority", "queue", "type"}
 
 _HEAD = """// SPDX-License-Identifier: Apache-2.0
 // {generated}
@@ -17,6 +17,9 @@ _HEAD = """// SPDX-License-Identifier: Apache-2.0
 // byte on the wire in its bits [7:0].
 
 package tiara_layout_pkg;
+
+  // A package offers more than one module uses.
+  /* verilator lint_off UNUSEDPARAM */
 
   localparam logic [63:0] LayoutId = 64'h{id:016x};
 
@@ -28,7 +31,7 @@ def package(layout: Layout) -> str:
     parts = [_HEAD.format(generated=GENERATED, id=layout_id(layout))]
     parts += [_constants(e) if _is_constants(e) else _enum(e) for e in layout.enums]
     parts += [_struct(struct) for struct in layout.structs]
-    return "".join(parts) + "endpackage\n"
+    return "".join(parts) + "  /* verilator lint_on UNUSEDPARAM */\n\nendpackage\n"
 
 
 def member_name(member: Member) -> str:
