@@ -17,7 +17,7 @@ union tiara_word {
 	struct tiara_entry entry;
 	struct tiara_tentative tentative;
 	struct {
-		uint64_t key;	/* first half */
+		uint64_t key;   /* first half */
 		uint64_t value; /* second half */
 	};
 	unsigned __int128 all;
@@ -67,8 +67,8 @@ void tiara_table_lookup(const struct tiara_map *map, const struct tiara_age *age
  */
 TIARA_MUST_CHECK enum tiara_status tiara_table_insert(const struct tiara_map *map,
 						      const struct tiara_age *age,
-						      struct tiara_inserter *inserter, uint64_t hash,
-						      const union tiara_word *word,
+						      struct tiara_inserter *inserter,
+						      uint64_t hash, const union tiara_word *word,
 						      struct tiara_found *found);
 
 /* Replaces exactly found->word in its slot; false: someone changed it meanwhile. */

@@ -35,7 +35,7 @@ struct tiara_view {
 	uint32_t service_cnt;
 	uint32_t backend_cnt;
 	uint32_t frontend_mask; /* slots - 1; valid when frontend is not NULL */
-	const uint8_t *base;	/* for tiara_service.select_off */
+	const uint8_t *base;    /* for tiara_service.select_off */
 };
 
 static inline struct tiara_map

@@ -23,16 +23,16 @@ enum tiara_limit {
 	TIARA_WORKER_MAX = 64,
 	TIARA_OWNER_CONTROL = 255, /* owner number of the control plane's inserts; workers use theirs */
 	TIARA_ROOT_CNT = 16,       /* roots in the ring: generation g is at g % TIARA_ROOT_CNT */
-	TIARA_ROOT_WAITING_MAX = 8, /* roots that may wait for a stopped worker */
-	TIARA_SERVICE_LIMIT = 65536, /* a service index has 16 bits */
+	TIARA_ROOT_WAITING_MAX = 8,      /* roots that may wait for a stopped worker */
+	TIARA_SERVICE_LIMIT = 65536,     /* a service index has 16 bits */
 	TIARA_TIMEOUT_TICKS_MAX = 32768, /* last_seen has 16 bits, half of them tell old from new */
-	TIARA_NAME_BYTES = 64,     /* an id of at most 63 characters and a NUL */
+	TIARA_NAME_BYTES = 64,           /* an id of at most 63 characters and a NUL */
 	TIARA_UID_BYTES = 16,
 	TIARA_VERDICT_CNT = 64,
 	TIARA_EVENT_CNT = 32,
 	TIARA_STATE_CNT = 8,
 	TIARA_HEAP_UNIT_BYTES = 4096,
-	TIARA_PACKED_FORMAT = 1,   /* packed connections v1 */
+	TIARA_PACKED_FORMAT = 1, /* packed connections v1 */
 	TIARA_PACKED_CHUNK_BYTES = 1048576,
 };
 
@@ -42,33 +42,33 @@ enum tiara_limit {
  */
 enum tiara_verdict {
 	TIARA_VERDICT_NONE = 0,
-	TIARA_VERDICT_FORWARDED = 1,          /* to a backend, its connection is in the table */
+	TIARA_VERDICT_FORWARDED = 1,           /* to a backend, its connection is in the table */
 	TIARA_VERDICT_FORWARDED_UNTRACKED = 2, /* to a backend by selection alone: no room in the table */
-	TIARA_VERDICT_FORWARDED_STRAY = 3,    /* to a backend by selection alone: FIN or RST of no connection */
+	TIARA_VERDICT_FORWARDED_STRAY = 3, /* to a backend by selection alone: FIN or RST of no connection */
 	TIARA_VERDICT_ARP_ANSWERED = 4,
 	TIARA_VERDICT_ARP_LEARNED = 5,
 	TIARA_VERDICT_ICMP_ANSWERED = 6,
 	TIARA_VERDICT_TO_KERNEL = 7,
-	TIARA_VERDICT_INJECTED = 8,           /* from the kernel or the resolver, sent out */
+	TIARA_VERDICT_INJECTED = 8, /* from the kernel or the resolver, sent out */
 	/* from here on: dropped */
-	TIARA_VERDICT_TRUNCATED = 16,         /* shorter than its headers say */
+	TIARA_VERDICT_TRUNCATED = 16, /* shorter than its headers say */
 	TIARA_VERDICT_NOT_IPV4 = 17,
-	TIARA_VERDICT_BAD_HEADER = 18,        /* version, header length, or total length impossible */
-	TIARA_VERDICT_BAD_CHECKSUM = 19,      /* IPv4 header checksum */
+	TIARA_VERDICT_BAD_HEADER = 18,   /* version, header length, or total length impossible */
+	TIARA_VERDICT_BAD_CHECKSUM = 19, /* IPv4 header checksum */
 	TIARA_VERDICT_FRAGMENT = 20,
 	TIARA_VERDICT_TTL_EXPIRED = 21,
-	TIARA_VERDICT_NOT_FOR_US = 22,        /* no VIP and not our own address */
+	TIARA_VERDICT_NOT_FOR_US = 22,           /* no VIP and not our own address */
 	TIARA_VERDICT_UNSUPPORTED_PROTOCOL = 23, /* a VIP, but neither TCP nor UDP nor ICMP echo */
-	TIARA_VERDICT_NO_SERVICE = 24,        /* a VIP, but no service on this protocol and port */
-	TIARA_VERDICT_NO_BACKEND = 25,        /* the pool is empty or all of it is dead */
-	TIARA_VERDICT_NO_NEIGHBOUR = 26,      /* the next hop's MAC address is not known yet */
-	TIARA_VERDICT_TOO_BIG = 27,           /* over the port's MTU after encapsulation */
-	TIARA_VERDICT_NO_ROOM = 28,           /* no headroom in the frame for the encapsulation */
-	TIARA_VERDICT_NOT_CONFIGURED = 29,    /* no generation has been published yet */
-	TIARA_VERDICT_MARTIAN = 30,           /* source address multicast, broadcast, loopback or zero */
-	TIARA_VERDICT_KERNEL_FULL = 31,       /* for the kernel, whose queue was full */
-	TIARA_VERDICT_TX_FULL = 32,           /* the port took no more */
-	TIARA_VERDICT_VLAN = 33,              /* tagged: not carried yet */
+	TIARA_VERDICT_NO_SERVICE = 24,     /* a VIP, but no service on this protocol and port */
+	TIARA_VERDICT_NO_BACKEND = 25,     /* the pool is empty or all of it is dead */
+	TIARA_VERDICT_NO_NEIGHBOUR = 26,   /* the next hop's MAC address is not known yet */
+	TIARA_VERDICT_TOO_BIG = 27,        /* over the port's MTU after encapsulation */
+	TIARA_VERDICT_NO_ROOM = 28,        /* no headroom in the frame for the encapsulation */
+	TIARA_VERDICT_NOT_CONFIGURED = 29, /* no generation has been published yet */
+	TIARA_VERDICT_MARTIAN = 30,     /* source address multicast, broadcast, loopback or zero */
+	TIARA_VERDICT_KERNEL_FULL = 31, /* for the kernel, whose queue was full */
+	TIARA_VERDICT_TX_FULL = 32,     /* the port took no more */
+	TIARA_VERDICT_VLAN = 33,        /* tagged: not carried yet */
 };
 
 /* Things counted beside a verdict; a packet may count several. */
@@ -76,13 +76,13 @@ enum tiara_event {
 	TIARA_EVENT_NONE = 0,
 	TIARA_EVENT_CONNECTION_NEW = 1,
 	TIARA_EVENT_CONNECTION_RESELECTED = 2, /* a SYN on a closing entry, or a new backend for an old one */
-	TIARA_EVENT_BACKEND_REMOVED = 3,       /* a packet whose connection's backend is gone */
-	TIARA_EVENT_BACKEND_DOWN = 4,          /* a UDP packet whose backend's health check fails */
+	TIARA_EVENT_BACKEND_REMOVED = 3, /* a packet whose connection's backend is gone */
+	TIARA_EVENT_BACKEND_DOWN = 4,    /* a UDP packet whose backend's health check fails */
 	TIARA_EVENT_TABLE_FULL = 5,
-	TIARA_EVENT_INSERT_RACE = 6,           /* lost an insert to another worker */
+	TIARA_EVENT_INSERT_RACE = 6, /* lost an insert to another worker */
 	TIARA_EVENT_TOUCH_RACE = 7,
 	TIARA_EVENT_SWEPT_EXPIRED = 8,
-	TIARA_EVENT_SWEPT_GONE = 9,            /* entry of a removed service or backend */
+	TIARA_EVENT_SWEPT_GONE = 9, /* entry of a removed service or backend */
 	TIARA_EVENT_SWEPT_TENTATIVE = 10,
 	TIARA_EVENT_GENERATION_CHANGE = 11,
 };
@@ -93,12 +93,12 @@ enum tiara_event {
  */
 enum tiara_state {
 	TIARA_STATE_EMPTY = 0,
-	TIARA_STATE_TENTATIVE = 1, /* an insert in flight: invisible to readers */
-	TIARA_STATE_NEW = 2,       /* TCP: a SYN was seen */
+	TIARA_STATE_TENTATIVE = 1,   /* an insert in flight: invisible to readers */
+	TIARA_STATE_NEW = 2,         /* TCP: a SYN was seen */
 	TIARA_STATE_ESTABLISHED = 3, /* TCP: data or ACK was seen */
-	TIARA_STATE_CLOSING = 4,   /* TCP: FIN or RST was seen; data restores */
+	TIARA_STATE_CLOSING = 4,     /* TCP: FIN or RST was seen; data restores */
 	TIARA_STATE_UDP = 5,
-	TIARA_STATE_PENDING = 6,   /* waits for the control plane's choice (delegated services) */
+	TIARA_STATE_PENDING = 6, /* waits for the control plane's choice (delegated services) */
 };
 
 enum tiara_entry_flag {
@@ -165,11 +165,11 @@ enum tiara_service_flag {
 struct tiara_service {
 	tiara_be32 vip;
 	tiara_be16 port;
-	uint8_t protocol; /* IANA number: 6 or 17 */
-	uint8_t use;      /* enum tiara_use */
+	uint8_t protocol;    /* IANA number: 6 or 17 */
+	uint8_t use;         /* enum tiara_use */
 	uint64_t select_off; /* uint32_t[select_cnt] of backend indices, or 0: empty pool */
 	uint32_t select_cnt;
-	uint32_t flags; /* enum tiara_service_flag */
+	uint32_t flags;            /* enum tiara_service_flag */
 	uint16_t timeout_ticks[8]; /* by enum tiara_state */
 	uint8_t pad[24];
 };
@@ -221,7 +221,7 @@ struct tiara_backend_name {
  */
 struct tiara_root {
 	uint64_t generation;
-	uint64_t revision; /* the store's revision that this generation applies */
+	uint64_t revision;         /* the store's revision that this generation applies */
 	uint64_t select_secret[2]; /* 127 bits, the same on all nodes of one configuration */
 	uint64_t service_off;      /* struct tiara_service[service_cnt] */
 	uint64_t backend_off;      /* struct tiara_backend[backend_cnt] */
@@ -283,7 +283,7 @@ struct tiara_worker_counters {
 
 struct tiara_flow_counter {
 	uint64_t pkts;
-	uint64_t bytes; /* of client frames as received, without encapsulation */
+	uint64_t bytes;       /* of client frames as received, without encapsulation */
 	uint64_t connections; /* new ones */
 	uint64_t pad;
 };
@@ -293,9 +293,9 @@ struct tiara_node {
 	tiara_be32 address; /* own address, 0: none */
 	tiara_be32 gateway; /* 0: none */
 	tiara_be32 netmask;
-	uint32_t mtu_bytes;        /* of the port, without the Ethernet header */
-	uint8_t port_mac[6];       /* VIPs answer with it; forwarded frames come from it */
-	uint8_t kernel_mac[6];     /* the own address's, the exception path's */
+	uint32_t mtu_bytes;    /* of the port, without the Ethernet header */
+	uint8_t port_mac[6];   /* VIPs answer with it; forwarded frames come from it */
+	uint8_t kernel_mac[6]; /* the own address's, the exception path's */
 	uint32_t worker_cnt;
 	uint64_t tsc_hz;
 	uint64_t start_cnt;        /* starts of a data plane on this segment */
@@ -318,18 +318,18 @@ struct tiara_segment {
 	uint32_t worker_max;
 	uint32_t service_max;
 	uint32_t backend_max;
-	uint64_t bucket_cnt;      /* a power of two, at least 2 */
-	uint32_t neighbour_cnt;   /* a power of two */
+	uint64_t bucket_cnt;    /* a power of two, at least 2 */
+	uint32_t neighbour_cnt; /* a power of two */
 	uint32_t pad0;
 	/* second line */
-	uint64_t worker_off;      /* struct tiara_worker_slot[worker_max] */
-	uint64_t counter_off;     /* worker_max times counter_stride bytes */
+	uint64_t worker_off;  /* struct tiara_worker_slot[worker_max] */
+	uint64_t counter_off; /* worker_max times counter_stride bytes */
 	uint64_t counter_stride;
-	uint64_t root_off;        /* struct tiara_root[TIARA_ROOT_CNT] */
+	uint64_t root_off; /* struct tiara_root[TIARA_ROOT_CNT] */
 	uint64_t neighbour_off;
 	uint64_t heap_off;
 	uint64_t heap_bytes;
-	uint64_t table_off;       /* struct tiara_bucket[bucket_cnt] */
+	uint64_t table_off; /* struct tiara_bucket[bucket_cnt] */
 	/* third line */
 	uint64_t table_secret[2]; /* 127 bits, random at creation, never shown */
 	uint8_t pad1[48];

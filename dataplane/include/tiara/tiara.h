@@ -47,7 +47,7 @@ struct tiara_segment_info {
 	uint64_t generation;
 	uint64_t revision;
 	uint32_t tick;
-	bool dataplane_live;    /* its OFD lock is held now */
+	bool dataplane_live; /* its OFD lock is held now */
 	bool controlplane_live;
 	uint32_t worker_online; /* workers that report a generation */
 	uint64_t sweep_passes;  /* whole passes claimed since creation */
@@ -79,7 +79,8 @@ enum tiara_status tiara_segment_open_or_create(const char *instance,
 					       struct tiara_error *error);
 void tiara_segment_detach(struct tiara_handle *handle);
 enum tiara_status tiara_segment_describe(struct tiara_handle *handle,
-					 struct tiara_segment_info *info, struct tiara_error *error);
+					 struct tiara_segment_info *info,
+					 struct tiara_error *error);
 
 /* ---- one configuration change: a generation built beside the current one ---- */
 
@@ -87,14 +88,15 @@ struct tiara_backend_spec {
 	char pool[64];
 	char backend[64];
 	uint8_t uid[16];
-	struct tiara_backend record; /* use: ACTIVE, DOWN or GONE (drained by force, but not deleted) */
+	struct tiara_backend
+		record; /* use: ACTIVE, DOWN or GONE (drained by force, but not deleted) */
 };
 
 struct tiara_service_spec {
 	char service[64];
 	uint8_t uid[16];
 	struct tiara_service record; /* select_off and select_cnt are filled from the table */
-	uint64_t table_off;	     /* from tiara_change_table, or 0: no backend */
+	uint64_t table_off;          /* from tiara_change_table, or 0: no backend */
 	uint32_t table_cnt;
 };
 
@@ -126,8 +128,9 @@ enum tiara_status tiara_change_service_put(struct tiara_change *change,
 					   const struct tiara_service_spec *spec, uint32_t *idx,
 					   struct tiara_error *error);
 enum tiara_status tiara_change_service_remove(struct tiara_change *change, const char *service,
-					      const uint8_t uid[16], tiara_be32 vip, tiara_be16 port,
-					      uint8_t protocol, struct tiara_error *error);
+					      const uint8_t uid[16], tiara_be32 vip,
+					      tiara_be16 port, uint8_t protocol,
+					      struct tiara_error *error);
 /* The selection secret of all nodes of one configuration; 127 bits. */
 enum tiara_status tiara_change_secret(struct tiara_change *change, const uint64_t secret[2],
 				      struct tiara_error *error);
@@ -225,8 +228,8 @@ enum tiara_status tiara_connections_count(struct tiara_handle *handle, uint64_t 
 
 /* ---- counters: sums over workers, read without stopping anyone ---- */
 
-enum tiara_status tiara_counters_read(struct tiara_handle *handle, struct tiara_worker_counters *sum,
-				      struct tiara_error *error);
+enum tiara_status tiara_counters_read(struct tiara_handle *handle,
+				      struct tiara_worker_counters *sum, struct tiara_error *error);
 enum tiara_status tiara_service_counters(struct tiara_handle *handle, uint32_t idx,
 					 struct tiara_flow_counter *sum, struct tiara_error *error);
 enum tiara_status tiara_backend_counters(struct tiara_handle *handle, uint32_t idx,
@@ -241,8 +244,8 @@ enum tiara_status tiara_worker_read(struct tiara_handle *handle, uint32_t idx,
  * offset[i] < m, 1 <= skip[i] < m, m prime; weight 0 takes no row. INVALID when all weights are 0.
  */
 enum tiara_status tiara_maglev_fill(const uint32_t *offset, const uint32_t *skip,
-				    const uint32_t *weight, uint32_t cnt, uint32_t *rows, uint32_t m,
-				    struct tiara_error *error);
+				    const uint32_t *weight, uint32_t cnt, uint32_t *rows,
+				    uint32_t m, struct tiara_error *error);
 /* docs/design/0003: the keyed hash of an 8-byte key (little-endian load of an entry's first half). */
 uint64_t tiara_hash(uint64_t key, const uint64_t secret[2]);
 /* The same without intrinsics: the twin that tests compare. */
