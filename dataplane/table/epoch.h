@@ -18,6 +18,9 @@ uint64_t tiara_epoch_oldest_ctl(const struct tiara_map *map, int32_t *worker);
 /* The one release store of a publication. */
 void tiara_epoch_publish_ctl(const struct tiara_map *map, uint64_t generation);
 
+/* Data-plane start, before any worker: the slots of a killed one are offline. */
+void tiara_epoch_start_ctl(const struct tiara_map *map);
+
 /* Seconds counted by workers; while no worker runs, time stands still. */
 uint32_t tiara_tick_now(const struct tiara_map *map);
 /* Called by workers often enough; returns the tick. Whoever first sees a second gone counts it. */

@@ -14,5 +14,13 @@ bool tiara_neighbour_heard(const struct tiara_map *map, tiara_be32 addr, const u
 			   uint32_t tick);
 /* Resolver: asks for an address. */
 void tiara_neighbour_want(const struct tiara_map *map, tiara_be32 addr);
+/* Resolver: slot idx (0..neighbour_mask) by value; state FREE: never used. */
+struct tiara_neighbour tiara_neighbour_read(const struct tiara_map *map, uint32_t idx);
+/*
+ * Resolver: replaces exactly *from in slot idx (count a probe, age KNOWN to WANTED); false: it
+ * changed meanwhile. Keeps the address, never makes a slot FREE.
+ */
+bool tiara_neighbour_swap(const struct tiara_map *map, uint32_t idx,
+			  const struct tiara_neighbour *from, const struct tiara_neighbour *to);
 
 #endif

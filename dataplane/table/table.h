@@ -50,6 +50,26 @@ tiara_key(tiara_be32 client_addr, tiara_be16 client_port, uint16_t service_idx)
 	return w.key;
 }
 
+/* From NEW on: readers see it. */
+static inline bool
+tiara_word_live(const union tiara_word *word)
+{
+	return word->entry.state >= TIARA_STATE_NEW;
+}
+
+/*
+ * Ticks since last_seen, over the 16-bit wrap. Up to 2^14 ticks in the future (a worker that
+ * read a newer tick than ours wrote it) are age 0; so an entry of the longest timeout (2^15) has
+ * 2^14 ticks in which the sweep must meet it before its age wraps.
+ */
+static inline uint16_t
+tiara_tick_age(uint16_t now, uint16_t last_seen)
+{
+	uint16_t age = (uint16_t)(now - last_seen);
+
+	return age >= 0xc000 ? 0 : age;
+}
+
 /* True for a live word past its timeout, or whose service is not in use (exact to a tick). */
 bool tiara_entry_expired(const struct tiara_age *age, const union tiara_word *word);
 
@@ -62,8 +82,10 @@ void tiara_table_lookup(const struct tiara_map *map, const struct tiara_age *age
 			struct tiara_found *found);
 
 /*
- * Find or insert. `word` is the entry wanted (live state). OK: inserted, found holds it. EXISTS:
- * found holds the live entry that was there or won. FULL: both buckets are full of live entries.
+ * Find or insert. `word` is the entry wanted (live state, hash is its key's). OK: inserted, found
+ * holds it. EXISTS: found holds the live entry that was there or won. FULL: both buckets are full,
+ * found->slot is NULL, nothing was changed (also the answer, never met, after 2^16 looks at buckets
+ * that others keep changing).
  */
 TIARA_MUST_CHECK enum tiara_status tiara_table_insert(const struct tiara_map *map,
 						      const struct tiara_age *age,
@@ -71,7 +93,10 @@ TIARA_MUST_CHECK enum tiara_status tiara_table_insert(const struct tiara_map *ma
 						      uint64_t hash, const union tiara_word *word,
 						      struct tiara_found *found);
 
-/* Replaces exactly found->word in its slot; false: someone changed it meanwhile. */
+/*
+ * Replaces exactly found->word in its slot by a live word of the same key, and found->word with it;
+ * false: someone changed it meanwhile, nothing was done. A touch is this with a newer last_seen.
+ */
 bool tiara_table_replace(struct tiara_found *found, const union tiara_word *word);
 /* Removes exactly found->word. */
 bool tiara_table_remove(const struct tiara_found *found);
@@ -84,15 +109,22 @@ struct tiara_sweep_counts {
 	uint32_t tentative;
 };
 
+/* Data-plane start, before any worker: slices a killed one left half swept count for nothing. */
+void tiara_sweep_start_ctl(const struct tiara_map *map);
 /*
  * Claims and sweeps one slice of TIARA_SWEEP_SLICE_BUCKETS buckets: clears expired entries, entries
  * of services and backends that are not in use in age->view, tentative entries over two ticks old.
+ * Adds to *counts.
  */
 enum { TIARA_SWEEP_SLICE_BUCKETS = 256 };
 void tiara_sweep_slice_wk(const struct tiara_map *map, const struct tiara_age *age, uint32_t worker,
 			  struct tiara_sweep_counts *counts);
 uint64_t tiara_sweep_slices_per_pass(const struct tiara_map *map);
-/* True when every slice claimed from `from_claimed` on for one whole pass has been finished. */
+/*
+ * True when every slice claimed from `from_claimed` on (a value read of sweep_claimed) for one whole
+ * pass has been finished. Only then compare sweep_restarts with its value at the beginning: if it
+ * changed, begin again.
+ */
 bool tiara_sweep_passed(const struct tiara_map *map, uint64_t from_claimed);
 
 #endif

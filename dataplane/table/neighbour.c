@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "neighbour.h"
+
+#include <string.h>
+
+#include "word.h"
+
+enum { NEIGHBOUR_PROBES = 32 }; /* slots looked at before giving up: a lookup's bound */
+
+union neighbour_word {
+	struct tiara_neighbour n;
+	unsigned __int128 all;
+};
+
+static union neighbour_word
+neighbour_load(const struct tiara_neighbour *slot)
+{
+	return (union neighbour_word){.all = word_load(slot)};
+}
+
+static uint32_t
+neighbour_home(tiara_be32 addr)
+{
+	uint32_t x = addr * 0x9e3779b1u; /* odd: a bijection */
+
+	return x ^ x >> 16;
+}
+
+static union neighbour_word
+neighbour_wanted(tiara_be32 addr)
+{
+	return (union neighbour_word){.n = {.addr = addr, .state = TIARA_NEIGHBOUR_WANTED}};
+}
+
+/*
+ * The slot of addr and its word. With `claim`, a free slot on the way becomes WANTED. Slots are
+ * never freed, so an address cannot come to sit in two: all who claim it try the same free slot
+ * first, and who loses looks at that slot again. NULL: not there, and no room in reach.
+ */
+static struct tiara_neighbour *
+neighbour_find(const struct tiara_map *map, tiara_be32 addr, bool claim, union neighbour_word *word)
+{
+	uint32_t home = neighbour_home(addr);
+
+	for (uint32_t i = 0; i < NEIGHBOUR_PROBES && i <= map->neighbour_mask; i++) {
+		struct tiara_neighbour *slot = &map->neighbour[(home + i) & map->neighbour_mask];
+
+		*word = neighbour_load(slot);
+		if (word->n.state == TIARA_NEIGHBOUR_FREE) {
+			if (!claim)
+				return NULL;
+			word_cas(slot, word->all, neighbour_wanted(addr).all);
+			*word = neighbour_load(slot);
+		}
+		if (word->n.addr == addr)
+			return slot;
+	}
+	return NULL;
+}
+
+bool
+tiara_neighbour_get(const struct tiara_map *map, tiara_be32 addr, uint8_t mac[6])
+{
+	union neighbour_word w;
+
+	if (!neighbour_find(map, addr, true, &w) || w.n.state != TIARA_NEIGHBOUR_KNOWN)
+		return false;
+	memcpy(mac, w.n.mac, 6);
+	return true;
+}
+
+bool
+tiara_neighbour_heard(const struct tiara_map *map, tiara_be32 addr, const uint8_t mac[6],
+		      uint32_t tick)
+{
+	union neighbour_word was;
+	union neighbour_word now = {
+		.n = {.addr = addr, .state = TIARA_NEIGHBOUR_KNOWN, .heard = tick}};
+	struct tiara_neighbour *slot = neighbour_find(map, addr, false, &was);
+
+	if (!slot)
+		return false;
+	memcpy(now.n.mac, mac, 6);
+	while (was.all != now.all && !word_cas(slot, was.all, now.all))
+		was = neighbour_load(slot);
+	return true;
+}
+
+void
+tiara_neighbour_want(const struct tiara_map *map, tiara_be32 addr)
+{
+	union neighbour_word w;
+
+	neighbour_find(map, addr, true, &w);
+}
+
+struct tiara_neighbour
+tiara_neighbour_read(const struct tiara_map *map, uint32_t idx)
+{
+	return neighbour_load(&map->neighbour[idx]).n;
+}
+
+bool
+tiara_neighbour_swap(const struct tiara_map *map, uint32_t idx, const struct tiara_neighbour *from,
+		     const struct tiara_neighbour *to)
+{
+	union neighbour_word f = {.n = *from};
+	union neighbour_word t = {.n = *to};
+
+	return word_cas(&map->neighbour[idx], f.all, t.all);
+}

@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "reuse.h"
+
+/*
+ * Who sweeps what, so that tiara_sweep_passed can know that a pass is over. A worker:
+ *   S1 slot = n0, a value read of sweep_claimed     S2 n = sweep_claimed++ (so n >= n0)
+ *   S3 slot = n   ... sweeps slice n ...            S4 slot = UINT64_MAX
+ * An observer that waits for all slices below `end`:
+ *   O1 sweep_claimed >= end                         O2 no slot below end
+ * S1, S2, O1 and O2 are sequentially consistent. Take a slice n < end. O1 saw it claimed, so its S2
+ * stands before O1, S1 before S2 and O2 after O1: O2 sees S1 or something later of that worker. S1
+ * and S3 say n or less: not passed. Any later store is S4 (or follows it), which releases the work,
+ * and O2 acquires it: slice n is done. S1 alone may say "not passed" once too often, never once too
+ * seldom.
+ */
+
+uint64_t
+tiara_sweep_slices_per_pass(const struct tiara_map *map)
+{
+	return map->bucket_mask / TIARA_SWEEP_SLICE_BUCKETS + 1;
+}
+
+void
+tiara_sweep_start_ctl(const struct tiara_map *map)
+{
+	/* First this: who sees the slots cleared (O2) sees the new number (release, acquire). */
+	__atomic_add_fetch(&map->segment->sweep_restarts, 1, __ATOMIC_SEQ_CST);
+	for (uint32_t i = 0; i < map->segment->worker_max; i++)
+		__atomic_store_n(&map->worker[i].sweep_slice, UINT64_MAX, __ATOMIC_RELEASE);
+}
+
+bool
+tiara_sweep_passed(const struct tiara_map *map, uint64_t from_claimed)
+{
+	uint64_t end = from_claimed + tiara_sweep_slices_per_pass(map);
+
+	if (__atomic_load_n(&map->segment->sweep_claimed, __ATOMIC_SEQ_CST) < end) /* O1 */
+		return false;
+	for (uint32_t i = 0; i < map->segment->worker_max; i++)
+		if (__atomic_load_n(&map->worker[i].sweep_slice, __ATOMIC_SEQ_CST) < end) /* O2 */
+			return false;
+	return true;
+}
+
+/* Names a service or backend that is not in use any more. */
+static bool
+sweep_gone(const struct tiara_map *map, const struct tiara_view *view, const union tiara_word *word)
+{
+	uint8_t service = reuse_service_use(view, word->entry.service_idx);
+	uint8_t backend = reuse_backend_use(view, word->entry.backend_idx);
+
+	return reuse_unused(map, view, service) || reuse_unused(map, view, backend);
+}
+
+/* The counter of the reason to clear this word, or NULL: it stays. */
+static uint32_t *
+sweep_reason(const struct tiara_map *map, const struct tiara_age *age, const union tiara_word *word,
+	     struct tiara_sweep_counts *counts)
+{
+	uint32_t service = word->entry.service_idx;
+
+	if (word->entry.state == TIARA_STATE_EMPTY)
+		return NULL;
+	if (word->entry.state == TIARA_STATE_TENTATIVE)
+		return reuse_stale(age, word) ? &counts->tentative : NULL;
+	if (sweep_gone(map, age->view, word))
+		return &counts->gone;
+	if (reuse_service_use(age->view, service) != TIARA_USE_ACTIVE)
+		return NULL; /* of a newer generation than ours */
+	return tiara_entry_expired(age, word) ? &counts->expired : NULL;
+}
+
+/* Until the slot holds nothing to clear: a word that changed under us is judged anew. */
+static void
+sweep_entry(const struct tiara_map *map, const struct tiara_age *age, struct tiara_entry *slot,
+	    struct tiara_sweep_counts *counts)
+{
+	for (;;) {
+		union tiara_word w = reuse_load(slot);
+		uint32_t *reason = sweep_reason(map, age, &w, counts);
+
+		if (!reason)
+			return;
+		if (!word_cas(slot, w.all, 0))
+			continue;
+		++*reason;
+		return;
+	}
+}
+
+static void
+sweep_bucket(const struct tiara_map *map, const struct tiara_age *age, struct tiara_bucket *bucket,
+	     struct tiara_sweep_counts *counts)
+{
+	for (int i = 0; i < TIARA_BUCKET_ENTRIES; i++)
+		sweep_entry(map, age, &bucket->entry[i], counts);
+}
+
+/* S1 to S3: the number of a slice that is ours now. */
+static uint64_t
+sweep_claim(const struct tiara_map *map, uint64_t *mine)
+{
+	uint64_t *claimed = &map->segment->sweep_claimed;
+	uint64_t n;
+
+	__atomic_store_n(mine, __atomic_load_n(claimed, __ATOMIC_RELAXED), __ATOMIC_SEQ_CST);
+	n = __atomic_fetch_add(claimed, 1, __ATOMIC_SEQ_CST);
+	__atomic_store_n(mine, n, __ATOMIC_RELEASE);
+	return n;
+}
+
+void
+tiara_sweep_slice_wk(const struct tiara_map *map, const struct tiara_age *age, uint32_t worker,
+		     struct tiara_sweep_counts *counts)
+{
+	uint64_t *mine = &map->worker[worker].sweep_slice;
+	uint64_t slice = sweep_claim(map, mine) % tiara_sweep_slices_per_pass(map);
+	uint64_t first = slice * TIARA_SWEEP_SLICE_BUCKETS;
+
+	for (uint64_t i = 0; i < TIARA_SWEEP_SLICE_BUCKETS && first + i <= map->bucket_mask; i++)
+		sweep_bucket(map, age, &map->bucket[first + i], counts);
+	__atomic_store_n(mine, UINT64_MAX, __ATOMIC_RELEASE); /* S4, with O2 */
+}

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * word.h by the compiler's builtins: the plain twin of word_x86.h. ThreadSanitizer sees these and
+ * does not see the other. May become calls of libatomic.
+ */
+#ifndef TIARA_TABLE_WORD_ATOMIC_H
+#define TIARA_TABLE_WORD_ATOMIC_H
+
+static inline unsigned __int128
+word_load(const void *at)
+{
+	return __atomic_load_n((const unsigned __int128 *)at, __ATOMIC_SEQ_CST);
+}
+
+static inline bool
+word_cas(void *at, unsigned __int128 from, unsigned __int128 to)
+{
+	return __atomic_compare_exchange_n((unsigned __int128 *)at, &from, to, false,
+					   __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
+}
+
+static inline void
+word_pause(void)
+{
+	__asm__ volatile("" ::: "memory");
+}
+
+#endif
