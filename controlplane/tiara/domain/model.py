@@ -1,0 +1,284 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The resources as frozen values. ``validate`` raises ``InvalidField`` with the path inside the value."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from enum import IntEnum, StrEnum
+
+from tiara.domain.checks import check_id, check_ipv4, check_mac, check_range
+from tiara.domain.errors import InvalidField
+from tiara.domain.names import backend_name, pool_name, service_name
+from tiara.domain.selection import SELECTION_ROWS
+
+FRONTENDS_MAX = 256
+"""Frontends of one virtual service."""
+
+
+class Forwarding(StrEnum):
+    """How packets reach a backend. Both are direct return: ports are never rewritten."""
+
+    L2 = "l2"
+    VXLAN = "vxlan"
+
+
+class Policy(StrEnum):
+    """How a new connection's backend is chosen."""
+
+    MAGLEV = "maglev"
+
+
+class Protocol(IntEnum):
+    """Transport protocols by their IANA numbers."""
+
+    TCP = 6
+    UDP = 17
+
+    @property
+    def label(self) -> str:
+        """ "tcp" or "udp"."""
+        return self.name.lower()
+
+
+class Health(StrEnum):
+    """What a health check says; UNKNOWN counts as up."""
+
+    UNKNOWN = "unknown"
+    UP = "up"
+    DOWN = "down"
+
+
+def make_etag(*desired: object) -> str:
+    """A short digest of desired fields; equal fields give equal etags on every node."""
+    text = json.dumps(desired, separators=(",", ":"))
+    return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Vxlan:
+    """VXLAN encapsulation (RFC 7348)."""
+
+    vni: int = 1
+    port: int = 4789
+    inner_mac: str = "02:54:49:41:52:41"
+
+    def validate(self) -> None:
+        """Checks every field."""
+        check_range("vni", self.vni, 1, 0xFFFFFF)
+        check_range("port", self.port, 1, 65535)
+        check_mac("inner_mac", self.inner_mac)
+
+
+@dataclass(frozen=True, slots=True)
+class HealthCheck:
+    """A TCP connection is opened to ``port`` and closed."""
+
+    port: int
+    interval_ms: int = 2000
+    timeout_ms: int = 1000
+    rise: int = 2
+    fall: int = 3
+
+    def validate(self) -> None:
+        """Checks every field."""
+        check_range("tcp.port", self.port, 1, 65535)
+        _check_ms("interval", self.interval_ms, 100, 300_000)
+        _check_ms("timeout", self.timeout_ms, 50, 60_000)
+        check_range("rise", self.rise, 1, 100)
+        check_range("fall", self.fall, 1, 100)
+
+
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """How long an idle connection is remembered, in seconds."""
+
+    tcp_new: int = 60
+    tcp_established: int = 1800
+    tcp_closing: int = 60
+    udp: int = 120
+
+    def validate(self) -> None:
+        """Checks every field."""
+        for field in ("tcp_new", "tcp_established", "tcp_closing", "udp"):
+            check_range(field, getattr(self, field), 1, 32768)
+
+
+@dataclass(frozen=True, slots=True)
+class Pool:
+    """A set of backends that share a forwarding mode, a policy and a health check."""
+
+    id: str
+    uid: str
+    forwarding: Forwarding
+    vxlan: Vxlan | None = None
+    policy: Policy = Policy.MAGLEV
+    selection_rows: int = 0
+    health_check: HealthCheck | None = None
+    fail_open: bool = False
+    create_ms: int = 0
+    revision: int = 0
+
+    @property
+    def name(self) -> str:
+        """The resource name."""
+        return pool_name(self.id)
+
+    @property
+    def etag(self) -> str:
+        """Over the desired fields only."""
+        vxlan = self.vxlan and (self.vxlan.vni, self.vxlan.port, self.vxlan.inner_mac)
+        check = self.health_check
+        probe = check and (check.port, check.interval_ms, check.timeout_ms, check.rise, check.fall)
+        return make_etag(
+            self.id, self.uid, self.forwarding, vxlan, self.policy, self.selection_rows, probe, self.fail_open
+        )
+
+    def validate(self) -> None:
+        """Checks every field."""
+        check_id("id", self.id)
+        if self.selection_rows and self.selection_rows not in SELECTION_ROWS:
+            known = ", ".join(map(str, SELECTION_ROWS))
+            raise InvalidField("selection_rows", f"{self.selection_rows} is none of {known}")
+        if self.vxlan and self.forwarding is not Forwarding.VXLAN:
+            raise InvalidField("vxlan", "is for the forwarding mode VXLAN only")
+        _inside("vxlan", self.vxlan)
+        _inside("health_check", self.health_check)
+
+
+@dataclass(frozen=True, slots=True)
+class Drain:
+    """No new connections; after ``deadline_ms`` (Unix time, None: never) the others move too."""
+
+    deadline_ms: int | None = None
+
+    def passed(self, now_ms: int) -> bool:
+        """True once established connections are moved."""
+        return self.deadline_ms is not None and self.deadline_ms <= now_ms
+
+
+@dataclass(frozen=True, slots=True)
+class Backend:
+    """A real server."""
+
+    pool: str
+    id: str
+    uid: str
+    address: str
+    port: int = 0
+    weight: int = 1
+    drain: Drain | None = None
+    create_ms: int = 0
+    revision: int = 0
+
+    @property
+    def name(self) -> str:
+        """The resource name."""
+        return backend_name(self.pool, self.id)
+
+    @property
+    def etag(self) -> str:
+        """Over the desired fields only: neither health nor a drain makes it stale."""
+        return make_etag(self.pool, self.id, self.uid, self.address, self.port, self.weight)
+
+    def validate(self) -> None:
+        """Checks every field. Both forwarding modes are direct return, so ``port`` must be 0."""
+        check_id("id", self.id)
+        check_ipv4("address", self.address)
+        if self.port:
+            raise InvalidField(
+                "port", f"{self.port} is refused: with direct return the frontend's port is kept"
+            )
+        check_range("weight", self.weight, 0, 65535)
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Frontend:
+    """A VIP, a protocol and a port."""
+
+    address: str
+    protocol: Protocol
+    port: int
+
+    def __str__(self) -> str:
+        return f"{self.protocol.label} {self.address}:{self.port}"
+
+    def validate(self) -> None:
+        """Checks every field."""
+        check_ipv4("address", self.address)
+        check_range("port", self.port, 1, 65535)
+
+
+@dataclass(frozen=True, slots=True)
+class VirtualService:
+    """What clients connect to."""
+
+    id: str
+    uid: str
+    frontends: tuple[Frontend, ...]
+    pool: str
+    timeouts: Timeouts = Timeouts()
+    create_ms: int = 0
+    revision: int = 0
+
+    @property
+    def name(self) -> str:
+        """The resource name."""
+        return service_name(self.id)
+
+    @property
+    def etag(self) -> str:
+        """Over the desired fields only."""
+        times = self.timeouts
+        return make_etag(
+            self.id,
+            self.uid,
+            [str(frontend) for frontend in self.frontends],
+            self.pool,
+            (times.tcp_new, times.tcp_established, times.tcp_closing, times.udp),
+        )
+
+    def validate(self) -> None:
+        """Checks every field."""
+        check_id("id", self.id)
+        check_id("backend_pool", self.pool)
+        if not self.frontends:
+            raise InvalidField("frontends", "at least one is needed")
+        if len(self.frontends) > FRONTENDS_MAX:
+            raise InvalidField("frontends", f"{len(self.frontends)} are more than {FRONTENDS_MAX}")
+        seen: dict[Frontend, int] = {}
+        for i, frontend in enumerate(self.frontends):
+            _inside(f"frontends[{i}]", frontend)
+            if frontend in seen:
+                raise InvalidField(f"frontends[{i}]", f"{frontend} is frontends[{seen[frontend]}] already")
+            seen[frontend] = i
+        _inside("timeouts", self.timeouts)
+
+
+Resource = Pool | Backend | VirtualService
+
+
+@dataclass(frozen=True, slots=True)
+class BackendStatus:
+    """What is seen of a backend, apart from what is wanted."""
+
+    health: Health = Health.UNKNOWN
+    reason: str = ""
+    draining: bool = False
+    drain_deadline_ms: int | None = None
+    drained: bool = False
+
+
+def _check_ms(field: str, value: int, low: int, high: int) -> None:
+    if not low <= value <= high:
+        raise InvalidField(field, f"{value / 1000:g} s is not in {low / 1000:g} s to {high / 1000:g} s")
+
+
+def _inside(field: str, value: Vxlan | HealthCheck | Timeouts | Frontend | None) -> None:
+    if value is None:
+        return
+    try:
+        value.validate()
+    except InvalidField as error:
+        raise error.under(field) from None

@@ -1,0 +1,7 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Where desired state is kept: one interface, SQLite behind it by default."""
+
+from tiara.store.base import Change, Delete, Put, Snapshot, Store
+from tiara.store.sqlite import SqliteStore
+
+__all__ = ["Change", "Delete", "Put", "Snapshot", "SqliteStore", "Store"]

@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The interface of a store. ``tests/unit/test_store.py`` is the contract that each must meet."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from tiara.domain.model import Backend, Pool, Resource, VirtualService
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """Everything stored, as of one revision."""
+
+    revision: int
+    pools: tuple[Pool, ...] = ()
+    backends: tuple[Backend, ...] = ()
+    services: tuple[VirtualService, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Put:
+    """Creates or replaces a resource.
+
+    ``expected`` is the revision that the stored one must have; 0: there must be none.
+    """
+
+    value: Resource
+    expected: int
+
+
+@dataclass(frozen=True, slots=True)
+class Delete:
+    """Deletes a resource by its name; ``expected`` is the revision it must have."""
+
+    name: str
+    expected: int
+
+
+Change = Put | Delete
+
+
+class Store(Protocol):
+    """One monotonic 64-bit revision; a commit is applied whole or not at all."""
+
+    async def load(self) -> Snapshot:
+        """All resources, each with the revision of its last write, in order of name."""
+
+    async def commit(self, changes: Sequence[Change]) -> int:
+        """Applies all changes in one transaction and returns its revision, one above the last.
+
+        Raises ``Aborted`` naming the resource whose revision is not the expected one, ``Exhausted``
+        when there is no room, ``StoreError`` otherwise; nothing was changed then.
+        """
+
+    async def secret(self) -> bytes:
+        """The 16 random bytes that key backend selection: made once, the same ever after."""
+
+    async def close(self) -> None:
+        """Ends; later calls fail."""
