@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The program `tiara`: arguments of all commands, and how errors end."""
+
+import click
+import grpc
+
+from tiara import client
+from tiara.cli import errors
+from tiara.cli.backend import backend
+from tiara.cli.connection import connection
+from tiara.cli.node import node, stats, version
+from tiara.cli.pool import pool
+from tiara.cli.service import service
+from tiara.cli.session import Session
+from tiara.cli.version import client_version
+
+EPILOG = f"""\
+\b
+{errors.EXIT_CODES}
+
+\b
+Completion: eval "$(_TIARA_COMPLETE=bash_source tiara)"; zsh_source and
+fish_source for those shells."""
+
+
+class Program(click.Group):
+    """Turns a failed call into a message and an exit code, whatever command made it."""
+
+    def invoke(self, ctx: click.Context) -> object:
+        """Runs the command."""
+        try:
+            return super().invoke(ctx)
+        except grpc.RpcError as error:
+            raise errors.from_rpc(error, ctx.obj.address) from error
+
+
+@click.group(
+    cls=Program,
+    epilog=EPILOG,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 80},
+)
+@click.option(
+    "--server",
+    envvar="TIARA_SERVER",
+    metavar="ADDRESS",
+    help="unix:/path or host:port. Env: TIARA_SERVER.",
+)
+@click.option(
+    "--instance",
+    envvar="TIARA_INSTANCE",
+    default="default",
+    metavar="NAME",
+    help="The instance on this machine: unix:/run/tiara/NAME/api.sock. Env: TIARA_INSTANCE.",
+)
+@click.version_option(client_version(), "--version", message="tiara %(version)s")
+@click.pass_context
+def cli(ctx: click.Context, server: str | None, instance: str) -> None:
+    """Operate a Tiara load balancer.
+
+    \b
+    tiara pool create web --mode l2 --check-tcp 80
+    tiara backend create web/b1 --address 198.18.0.11
+    tiara service create web --frontend tcp:198.18.100.1:80 --pool web
+    tiara service list -o wide
+    """
+    ctx.obj = Session(server or client.default_address(instance))
+
+
+for command in (pool, backend, service, connection, stats, node, version):
+    cli.add_command(command)
+
+
+def main() -> None:
+    """Runs the program."""
+    cli(prog_name="tiara")
+
+
+if __name__ == "__main__":
+    main()

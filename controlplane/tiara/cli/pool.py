@@ -1,0 +1,233 @@
+# SPDX-License-Identifier: Apache-2.0
+"""tiara pool: sets of backends that share a forwarding mode and a health check."""
+
+from collections import Counter
+from datetime import timedelta
+
+import click
+from rich.console import RenderableType
+
+from tiara import client
+from tiara.cli import backend, output, values
+from tiara.cli.options import Reader, Writer, reads, watches, writes
+from tiara.cli.session import Session
+from tiara.v1 import backend_pool_pb2 as pb
+
+MODES = {
+    "l2": pb.FORWARDING_MODE_L2_DIRECT_RETURN,
+    "vxlan": pb.FORWARDING_MODE_VXLAN,
+}
+_MODE_TEXT = {value: text for text, value in MODES.items()}
+
+
+@click.group()
+def pool() -> None:
+    """Sets of backends that share a forwarding mode and a health check."""
+
+
+@pool.command()
+@click.argument("name")
+@click.option(
+    "--mode",
+    type=click.Choice(list(MODES)),
+    required=True,
+    help="l2: direct return, only MAC addresses change. vxlan: the frame inside VXLAN.",
+)
+@click.option("--vni", type=click.IntRange(1, 16777215), help="VXLAN network identifier, default 1.")
+@click.option("--vxlan-port", type=values.PORT, help="VXLAN's UDP port, default 4789.")
+@click.option("--inner-mac", help="Destination MAC inside VXLAN, default 02:54:49:41:52:41.")
+@click.option("--check-tcp", type=values.PORT, metavar="PORT", help="Health check: open a TCP connection.")
+@click.option("--interval", type=values.DURATION, help="Between checks, default 2s.")
+@click.option("--timeout", type=values.DURATION, help="A check has failed after this, default 1s.")
+@click.option("--rise", type=click.IntRange(1, 100), help="Successes in a row that make it up, default 2.")
+@click.option("--fall", type=click.IntRange(1, 100), help="Failures in a row that make it down, default 3.")
+@click.option(
+    "--rows",
+    type=click.IntRange(0, 2**32 - 1),
+    default=0,
+    metavar="N",
+    help="Rows of the selection table, a prime; the server chooses, usually 65537.",
+)
+@click.option("--fail-open", is_flag=True, help="All backends down: use all, not none.")
+@writes
+def create(
+    write: Writer,
+    name: str,
+    *,
+    mode: str,
+    vni: int | None,
+    vxlan_port: int | None,
+    inner_mac: str | None,
+    check_tcp: int | None,
+    interval: timedelta | None,
+    timeout: timedelta | None,
+    rise: int | None,
+    fall: int | None,
+    rows: int,
+    fail_open: bool,
+) -> None:
+    """Create a pool.
+
+    \b
+    tiara pool create web --mode l2 --check-tcp 80
+    tiara pool create far --mode vxlan --vni 7
+    """
+    wanted = pb.BackendPool(
+        forwarding_mode=MODES[mode],
+        selection_rows=rows,
+        fail_open=fail_open,
+        vxlan=_vxlan(mode, vni, vxlan_port, inner_mac),
+        health_check=_health_check(check_tcp, interval, timeout, rise, fall),
+    )
+    request = pb.CreateBackendPoolRequest(backend_pool_id=name, backend_pool=wanted)
+    created = write.session.call(write.session.pools.CreateBackendPool, request)
+    write.done(f"pool {name} created", created)
+
+
+def _vxlan(mode: str, vni: int | None, port: int | None, inner_mac: str | None) -> pb.VxlanOptions | None:
+    if vni is None and port is None and inner_mac is None:
+        return None
+    if mode != "vxlan":
+        raise click.UsageError("--vni, --vxlan-port and --inner-mac are for --mode vxlan")
+    return pb.VxlanOptions(vni=vni or 0, port=port or 0, inner_mac=inner_mac or "")
+
+
+def _health_check(
+    port: int | None,
+    interval: timedelta | None,
+    timeout: timedelta | None,
+    rise: int | None,
+    fall: int | None,
+) -> pb.HealthCheck | None:
+    if port is None:
+        if any(option is not None for option in (interval, timeout, rise, fall)):
+            raise click.UsageError("--interval, --timeout, --rise and --fall need --check-tcp")
+        return None
+    check = pb.HealthCheck(tcp=pb.TcpCheck(port=port), rise=rise or 0, fall=fall or 0)
+    if interval is not None:
+        check.interval.FromTimedelta(interval)
+    if timeout is not None:
+        check.timeout.FromTimedelta(timeout)
+    return check
+
+
+@pool.command()
+@click.argument("name")
+@reads
+def get(read: Reader, name: str) -> None:
+    """Show a pool."""
+    request = pb.GetBackendPoolRequest(name=client.pool_name(name))
+    read.show(lambda: read.session.call(read.session.pools.GetBackendPool, request), _details)
+
+
+@pool.command("list")
+@watches
+def list_(read: Reader) -> None:
+    """List pools."""
+    read.show(lambda: fetch_all(read.session), lambda answer: _table(read, answer))
+
+
+@pool.command()
+@click.argument("name")
+@click.option("--force", is_flag=True, help="Delete its backends too.")
+@writes
+def delete(write: Writer, name: str, force: bool) -> None:
+    """Delete a pool that no service uses."""
+    request = pb.DeleteBackendPoolRequest(name=client.pool_name(name), force=force)
+    write.session.call(write.session.pools.DeleteBackendPool, request)
+    write.done(f"pool {name} deleted")
+
+
+def fetch_all(session: Session) -> pb.ListBackendPoolsResponse:
+    """Every pool."""
+    return session.pages(session.pools.ListBackendPools, pb.ListBackendPoolsRequest())
+
+
+def mode_text(value: "pb.ForwardingMode.ValueType") -> str:
+    """l2 or vxlan."""
+    return _MODE_TEXT.get(value, "-")
+
+
+def policy_text(value: "pb.SelectionPolicy.ValueType") -> str:
+    """maglev."""
+    return pb.SelectionPolicy.Name(value or pb.SELECTION_POLICY_MAGLEV).split("_")[-1].lower()
+
+
+def _details(found: pb.BackendPool) -> RenderableType:
+    return output.fields(
+        [
+            ("Pool", values.short(found.name)),
+            ("Mode", mode_text(found.forwarding_mode)),
+            ("Tunnel", _tunnel(found)),
+            ("Policy", policy_text(found.policy)),
+            ("Rows", _rows(found)),
+            ("Health check", _check_details(found)),
+            ("Fail open", "yes" if found.fail_open else "no"),
+            ("Created", values.moment(found.create_time)),
+            ("Revision", found.revision),
+            ("Uid", found.uid),
+            ("Etag", found.etag),
+        ]
+    )
+
+
+def _table(read: Reader, answer: pb.ListBackendPoolsResponse) -> RenderableType:
+    members = backend.fetch_all(read.session).backends
+    all_of = Counter(_pool_of(member) for member in members)
+    up_of = Counter(_pool_of(member) for member in members if backend.is_up(member))
+    titles = ["Pool", "Mode", "Policy", ">Rows", "Check", ">Backends", ">Up"]
+    if read.wide:
+        titles += ["Fail open", "Tunnel", ">Revision", "Created", "Uid"]
+    rows = []
+    for found in answer.backend_pools:
+        row = [*_cells(found), all_of[found.name], up_of[found.name]]
+        rows.append(row + _wide_cells(found) if read.wide else row)
+    return output.table(titles, rows)
+
+
+def _pool_of(member: pb.Backend) -> str:
+    return member.name.partition("/backends/")[0]
+
+
+def _cells(found: pb.BackendPool) -> list[output.Cell]:
+    check = found.health_check
+    return [
+        values.short(found.name),
+        mode_text(found.forwarding_mode),
+        policy_text(found.policy),
+        _rows(found),
+        f"tcp {check.tcp.port}" if check.HasField("tcp") else "-",
+    ]
+
+
+def _wide_cells(found: pb.BackendPool) -> list[output.Cell]:
+    return [
+        "yes" if found.fail_open else "no",
+        _tunnel(found) or "-",
+        found.revision,
+        values.moment(found.create_time),
+        found.uid,
+    ]
+
+
+def _rows(found: pb.BackendPool) -> output.Cell:
+    return found.selection_rows or "auto"
+
+
+def _tunnel(found: pb.BackendPool) -> str:
+    """VXLAN's options with the defaults of those that are unset."""
+    if found.forwarding_mode != pb.FORWARDING_MODE_VXLAN:
+        return ""
+    vxlan = found.vxlan
+    mac = vxlan.inner_mac or "02:54:49:41:52:41"
+    return f"vni {vxlan.vni or 1} port {vxlan.port or 4789} to {mac}"
+
+
+def _check_details(found: pb.BackendPool) -> str:
+    check = found.health_check
+    if not check.HasField("tcp"):
+        return "none: every backend counts as up"
+    interval = values.duration(check.interval) if check.HasField("interval") else "2s"
+    timeout = values.duration(check.timeout) if check.HasField("timeout") else "1s"
+    times = f"every {interval}, failed after {timeout}"
+    return f"tcp {check.tcp.port} {times}, up after {check.rise or 2}, down after {check.fall or 3}"

@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The server of one run of the program."""
+
+from collections.abc import Callable
+from functools import cached_property
+from typing import Any, TypeVar
+
+import grpc
+from google.protobuf.message import Message
+
+from tiara import client
+from tiara.v1 import (
+    backend_pool_pb2_grpc,
+    connection_pb2_grpc,
+    node_pb2_grpc,
+    virtual_service_pb2_grpc,
+)
+
+CALL_TIMEOUT_S = 10.0
+PAGE_SIZE = 1000
+
+Sent = TypeVar("Sent", bound=Message)
+Received = TypeVar("Received", bound=Message)
+
+
+class Session:
+    """The server, reached at the first call."""
+
+    def __init__(self, address: str) -> None:
+        self.address = address
+
+    @cached_property
+    def channel(self) -> grpc.Channel:
+        """To the server."""
+        return client.connect(self.address)
+
+    @cached_property
+    def pools(self) -> backend_pool_pb2_grpc.BackendPoolServiceStub:
+        """Pools and backends."""
+        return backend_pool_pb2_grpc.BackendPoolServiceStub(self.channel)
+
+    @cached_property
+    def services(self) -> virtual_service_pb2_grpc.VirtualServiceServiceStub:
+        """Virtual services."""
+        return virtual_service_pb2_grpc.VirtualServiceServiceStub(self.channel)
+
+    @cached_property
+    def connections(self) -> connection_pb2_grpc.ConnectionServiceStub:
+        """The connection table."""
+        return connection_pb2_grpc.ConnectionServiceStub(self.channel)
+
+    @cached_property
+    def node(self) -> node_pb2_grpc.NodeServiceStub:
+        """The node and its counters."""
+        return node_pb2_grpc.NodeServiceStub(self.channel)
+
+    def call(self, method: "grpc.UnaryUnaryMultiCallable[Sent, Received]", request: Sent) -> Received:
+        """One call with the usual deadline."""
+        return method(request, timeout=CALL_TIMEOUT_S)
+
+    def pages(
+        self,
+        method: "grpc.UnaryUnaryMultiCallable[Any, Received]",
+        request: Any,
+        limit: int = 0,
+        counted: Callable[[Any], int] = lambda answer: 0,
+    ) -> Received:
+        """All pages of a list in one answer; with a limit, pages until that many are counted."""
+        request.page_size = min(limit or PAGE_SIZE, PAGE_SIZE)
+        answer: Any = self.call(method, request)
+        while answer.next_page_token and not (limit and counted(answer) >= limit):
+            request.page_token = answer.next_page_token
+            answer.next_page_token = ""
+            answer.MergeFrom(self.call(method, request))
+        return answer  # type: ignore[no-any-return]
