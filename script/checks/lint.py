@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What linters say: ruff, clang-tidy, Verilator, and whether meson's files parse."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+from .tree import Finding, Result, Tree, run
+
+_TIDY_CHECKS = (
+    "-*,bugprone-*,-bugprone-easily-swappable-parameters,-bugprone-narrowing-conversions,"
+    "-bugprone-reserved-identifier,-bugprone-macro-parentheses,-bugprone-assignment-in-if-condition,"
+    "-bugprone-implicit-widening-of-multiplication-result,-bugprone-suspicious-string-compare,clang-diagnostic-*"
+)
+_TIDY_FLAGS = (
+    *("-std=gnu11", "-Wall", "-Wextra", "-Wshadow", "-Wno-missing-field-initializers"),
+    *("-march=x86-64-v3", "-mpclmul", "-mcx16", "-D_GNU_SOURCE", '-DTIARA_VERSION="0"'),
+    *("-Idataplane/include", "-Idataplane"),
+)
+_TIDY_LINE = re.compile(r"^(?P<where>[^:\n]+:\d+):\d+: (?:error|warning): (?P<what>.*)$", re.MULTILINE)
+# What builds without DPDK, so that the check needs none.
+_TIDY_FOLDERS = ("dataplane/table", "dataplane/path", "dataplane/control", "dataplane/layout")
+
+
+def ruff(tree: Tree) -> Result:
+    """ruff's rules, chosen in pyproject.toml."""
+    done = run(tree, "ruff", "check", "--output-format=concise", ".")
+    return Result([_ruff_finding(line) for line in done.stdout.splitlines() if re.match(r"[^ ]+:\d+:", line)])
+
+
+def tidy(tree: Tree) -> Result:
+    """clang-tidy's bug-prone set on what builds without DPDK."""
+    tool = shutil.which("clang-tidy")
+    if not tool:
+        return Result(skipped=["clang-tidy is not installed: apt-get install clang-tidy"])
+    sources = tree.under(*_TIDY_FOLDERS, ends=(".c",))
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        found = pool.map(lambda path: list(_tidy_one(tree, tool, path)), sources)
+        return Result(sorted({finding for findings in found for finding in findings}, key=str))
+
+
+def rtl(tree: Tree) -> Result:
+    """Verilator's lint on every package and module of its own."""
+    tool = shutil.which("verilator")
+    if not tool:
+        return Result(skipped=["verilator is not installed: apt-get install verilator"])
+    findings: list[Finding] = []
+    for path in tree.under("fpga/rtl", ends=("_pkg.sv",)):
+        done = run(tree, tool, "--lint-only", "-Wall", path)
+        if done.returncode:
+            findings.append(Finding(path, done.stderr.splitlines()[0], f"verilator --lint-only -Wall {path}"))
+    return Result(findings)
+
+
+def meson(tree: Tree) -> Result:
+    """meson files that do not parse."""
+    findings: list[Finding] = []
+    parser = importlib.import_module("mesonbuild.mparser")
+    for path in tree.under("", ends=("meson.build", "meson.options")):
+        try:
+            parser.Parser(tree.text(path), path).parse()
+        except Exception as error:  # meson's own exceptions share no public base
+            line = getattr(error, "lineno", 1)
+            what = str(error).splitlines()[0]
+            findings.append(Finding(f"{path}:{line}", what, "meson cannot read it as it is"))
+    return Result(findings)
+
+
+def _ruff_finding(line: str) -> Finding:
+    path, row, _, what = line.split(":", 3)
+    return Finding(f"{path}:{row}", what.strip(), "`ruff rule <code>` says why")
+
+
+def _tidy_one(tree: Tree, tool: str, path: str) -> Iterator[Finding]:
+    done = run(tree, tool, "--quiet", f"--checks={_TIDY_CHECKS}", path, "--", *_TIDY_FLAGS)
+    for match in _TIDY_LINE.finditer(done.stdout):
+        where = match["where"].removeprefix(f"{tree.root}/")
+        yield Finding(where, match["what"], "mend it, or NOLINT with the reason")
