@@ -34,20 +34,45 @@ reuse_backend_use(const struct tiara_view *view, uint32_t backend_idx)
 	return backend_idx < view->backend_cnt ? view->backend[backend_idx].use : TIARA_USE_FREE;
 }
 
+static inline bool
+reuse_is_unused(uint8_t use)
+{
+	return use == TIARA_USE_GONE || use == TIARA_USE_FREE;
+}
+
+/* The current generation, newer than ours perhaps: our report keeps all from ours on alive. */
+static inline struct tiara_view
+reuse_view_now(const struct tiara_map *map)
+{
+	/* Acquire, with tiara_epoch_publish_ctl. */
+	return tiara_view_of(map, __atomic_load_n(&map->segment->generation, __ATOMIC_ACQUIRE));
+}
+
 /*
- * May an index that our view holds for unused be judged so? GONE: yes, until every worker has left
- * our generation it cannot be given away. FREE or beyond the end: only if our generation is the
- * current one, read after the word was: a newer generation may have given the index away, and who
- * wrote the word had seen that generation before, so then we see it now (acquire, with
- * tiara_epoch_publish_ctl through the CAS that wrote the word).
+ * May an index that our view holds for unused be judged so? A newer generation may have given it
+ * away, so that one is asked, after the word was read: who wrote the word had seen that generation
+ * before, so now we see it (acquire, through the CAS that wrote the word).
  */
 static inline bool
-reuse_unused(const struct tiara_map *map, const struct tiara_view *view, uint8_t use)
+reuse_service_unused(const struct tiara_map *map, const struct tiara_view *view, uint32_t service_idx)
 {
-	if (use == TIARA_USE_GONE)
-		return true;
-	return use == TIARA_USE_FREE &&
-	       __atomic_load_n(&map->segment->generation, __ATOMIC_ACQUIRE) == view->generation;
+	struct tiara_view now;
+
+	if (!reuse_is_unused(reuse_service_use(view, service_idx)))
+		return false;
+	now = reuse_view_now(map);
+	return reuse_is_unused(reuse_service_use(&now, service_idx));
+}
+
+static inline bool
+reuse_backend_unused(const struct tiara_map *map, const struct tiara_view *view, uint32_t backend_idx)
+{
+	struct tiara_view now;
+
+	if (!reuse_is_unused(reuse_backend_use(view, backend_idx)))
+		return false;
+	now = reuse_view_now(map);
+	return reuse_is_unused(reuse_backend_use(&now, backend_idx));
 }
 
 #endif

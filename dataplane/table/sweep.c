@@ -46,10 +46,8 @@ tiara_sweep_passed(const struct tiara_map *map, uint64_t from_claimed)
 static bool
 sweep_gone(const struct tiara_map *map, const struct tiara_view *view, const union tiara_word *word)
 {
-	uint8_t service = reuse_service_use(view, word->entry.service_idx);
-	uint8_t backend = reuse_backend_use(view, word->entry.backend_idx);
-
-	return reuse_unused(map, view, service) || reuse_unused(map, view, backend);
+	return reuse_service_unused(map, view, word->entry.service_idx) ||
+	       reuse_backend_unused(map, view, word->entry.backend_idx);
 }
 
 /* The counter of the reason to clear this word, or NULL: it stays. */

@@ -111,7 +111,7 @@ table_reusable(const struct table_insert *in, const union tiara_word *word)
 	if (!tiara_word_live(word))
 		return reuse_stale(in->age, word);
 	if (use != TIARA_USE_ACTIVE)
-		return reuse_unused(in->map, in->age->view, use);
+		return reuse_service_unused(in->map, in->age->view, word->entry.service_idx);
 	return tiara_entry_expired(in->age, word);
 }
 
