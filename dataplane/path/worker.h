@@ -24,7 +24,7 @@ struct tiara_worker {
 	struct tiara_worker_counters *counters;
 	struct tiara_flow_counter *service_counters; /* by service index */
 	struct tiara_flow_counter *backend_counters; /* by backend index */
-	uint64_t sweep_interval_tsc;		     /* between two slices */
+	uint64_t sweep_interval_tsc;                 /* between two slices */
 	/* of this burst */
 	struct tiara_view view; /* the generation it uses */
 	struct tiara_age age;

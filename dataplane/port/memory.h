@@ -19,7 +19,7 @@ struct tiara_memory_frame {
 	uint8_t *data;
 	uint32_t len_bytes;
 	uint16_t headroom_bytes; /* bytes before data that may be used */
-	uint8_t fate;		 /* enum tiara_memory_fate */
+	uint8_t fate;            /* enum tiara_memory_fate */
 };
 
 struct tiara_memory_queue {

@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What selection chose becomes the connection, if there is room and no one was first. */
+#include "path/stage.h"
+#include "path/tcp.h"
+
+/* The entry this packet wants. A SYN starts anew; anything else carries the old state on. */
+static union tiara_word
+insert_word(const struct tiara_worker *w, const struct tiara_frame *f)
+{
+	bool known = f->found.slot && !tiara_tcp_opens(f);
+	uint8_t state = known ? f->found.word.entry.state : TIARA_STATE_EMPTY;
+	union tiara_word word = {.key = f->key};
+
+	word.entry.backend_idx = f->backend_idx;
+	word.entry.last_seen = w->age.now;
+	word.entry.state = tiara_tcp_next(state, f);
+	return word;
+}
+
+/* Somebody else's entry is there: its backend, so that both packets go one way. */
+static void
+insert_follow(struct tiara_worker *w, struct tiara_frame *f)
+{
+	uint32_t backend_idx = f->found.word.entry.backend_idx;
+
+	f->fresh = 0;
+	tiara_event_wk(w, TIARA_EVENT_INSERT_RACE);
+	if (!tiara_backend_exists(&w->view, backend_idx))
+		return;
+	f->backend_idx = backend_idx;
+	tiara_connection_touch_wk(w, f);
+}
+
+static void
+insert_untracked(struct tiara_worker *w, struct tiara_frame *f)
+{
+	f->fresh = 0;
+	f->found.slot = NULL;
+	tiara_event_wk(w, TIARA_EVENT_TABLE_FULL);
+}
+
+static void
+insert_new(struct tiara_worker *w, struct tiara_frame *f, const union tiara_word *word)
+{
+	switch (tiara_table_insert(w->map, &w->age, &w->inserter, f->hash, word, &f->found)) {
+	case TIARA_OK:
+		tiara_event_wk(w, TIARA_EVENT_CONNECTION_NEW);
+		break;
+	case TIARA_EXISTS:
+		insert_follow(w, f);
+		break;
+	default:
+		insert_untracked(w, f);
+		break;
+	}
+}
+
+static void
+insert_one(struct tiara_worker *w, struct tiara_frame *f)
+{
+	union tiara_word word = insert_word(w, f);
+
+	if (f->found.slot && tiara_table_replace(&f->found, &word)) {
+		tiara_event_wk(w, TIARA_EVENT_CONNECTION_RESELECTED);
+		return;
+	}
+	insert_new(w, f, &word);
+}
+
+void
+tiara_insert_wk(struct tiara_worker *w, struct tiara_frame *f, uint16_t cnt)
+{
+	for (uint16_t i = 0; i < cnt; i++) {
+		if (f[i].verdict != TIARA_VERDICT_NONE || !f[i].fresh)
+			continue;
+		if (!f[i].found.slot && tiara_tcp_closes(&f[i]))
+			f[i].fresh = 0; /* the end of what we never saw: nothing to remember */
+		else
+			insert_one(w, &f[i]);
+	}
+}

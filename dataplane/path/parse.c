@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Headers into fields. Nothing behind this stage checks a length or a header again. */
+#include "path/stage.h"
+#include "path/wire.h"
+
+static void
+parse_ports(struct tiara_frame *f, tiara_be16 src, tiara_be16 dst)
+{
+	f->client_port = src;
+	f->port = dst;
+}
+
+static enum tiara_verdict
+parse_tcp(struct tiara_frame *f, uint32_t l4_bytes)
+{
+	const struct tiara_tcp *tcp = (const void *)(f->data + f->l4_off);
+	uint32_t header_bytes;
+
+	if (l4_bytes < sizeof(*tcp))
+		return TIARA_VERDICT_TRUNCATED;
+	header_bytes = 4u * (tcp->data_offset >> 4);
+	if (header_bytes < sizeof(*tcp))
+		return TIARA_VERDICT_BAD_HEADER;
+	if (header_bytes > l4_bytes)
+		return TIARA_VERDICT_TRUNCATED;
+	parse_ports(f, tcp->src_port, tcp->dst_port);
+	f->tcp_flags = tcp->flags;
+	return TIARA_VERDICT_NONE;
+}
+
+static enum tiara_verdict
+parse_udp(struct tiara_frame *f, uint32_t l4_bytes)
+{
+	const struct tiara_udp *udp = (const void *)(f->data + f->l4_off);
+
+	if (l4_bytes < sizeof(*udp))
+		return TIARA_VERDICT_TRUNCATED;
+	parse_ports(f, udp->src_port, udp->dst_port);
+	return TIARA_VERDICT_NONE;
+}
+
+static enum tiara_verdict
+parse_l4(struct tiara_frame *f)
+{
+	uint32_t l4_bytes = f->len_bytes - f->l4_off;
+
+	switch (f->protocol) {
+	case TIARA_PROTOCOL_TCP:
+		return parse_tcp(f, l4_bytes);
+	case TIARA_PROTOCOL_UDP:
+		return parse_udp(f, l4_bytes);
+	case TIARA_PROTOCOL_ICMP:
+		return l4_bytes < sizeof(struct tiara_icmp) ? TIARA_VERDICT_TRUNCATED
+							    : TIARA_VERDICT_NONE;
+	default:
+		return TIARA_VERDICT_NONE;
+	}
+}
+
+/* No host may have it: zero net, loopback, multicast, reserved, broadcast (RFC 1122 3.2.1.3). */
+static bool
+parse_martian(tiara_be32 addr)
+{
+	uint8_t first;
+
+	memcpy(&first, &addr, sizeof(first));
+	return first == 0 || first == 127 || first >= 224;
+}
+
+/* Lengths and checksum; sets l4_off and cuts off what Ethernet padded. */
+static enum tiara_verdict
+parse_ipv4_header(struct tiara_frame *f)
+{
+	const struct tiara_ipv4 *ip = (const void *)(f->data + sizeof(struct tiara_ether));
+	uint32_t room_bytes = f->len_bytes - sizeof(struct tiara_ether);
+	uint32_t header_bytes, total_bytes;
+
+	if (room_bytes < sizeof(*ip))
+		return TIARA_VERDICT_TRUNCATED;
+	header_bytes = 4u * (ip->version_ihl & 0x0f);
+	total_bytes = TIARA_BE16(ip->total_bytes);
+	if (ip->version_ihl >> 4 != 4 || header_bytes < sizeof(*ip) || total_bytes < header_bytes)
+		return TIARA_VERDICT_BAD_HEADER;
+	if (total_bytes > room_bytes)
+		return TIARA_VERDICT_TRUNCATED;
+	if (tiara_checksum_words(ip, header_bytes / 4) != 0)
+		return TIARA_VERDICT_BAD_CHECKSUM;
+	f->l4_off = (uint16_t)(sizeof(struct tiara_ether) + header_bytes);
+	f->len_bytes = (uint32_t)sizeof(struct tiara_ether) + total_bytes;
+	return TIARA_VERDICT_NONE;
+}
+
+/* The kernel takes only what carries its own MAC address. */
+static enum tiara_verdict
+parse_to_kernel(const struct tiara_worker *w, struct tiara_frame *f)
+{
+	struct tiara_ether *ether = (void *)f->data;
+
+	tiara_mac_copy(ether->dst, w->node->kernel_mac);
+	return TIARA_VERDICT_TO_KERNEL;
+}
+
+static enum tiara_verdict
+parse_ipv4(const struct tiara_worker *w, struct tiara_frame *f)
+{
+	const struct tiara_ipv4 *ip = (const void *)(f->data + sizeof(struct tiara_ether));
+	enum tiara_verdict verdict = parse_ipv4_header(f);
+
+	if (verdict != TIARA_VERDICT_NONE)
+		return verdict;
+	if (ip->dst == w->node->address && ip->dst != 0)
+		return parse_to_kernel(w, f);
+	if (parse_martian(ip->src))
+		return TIARA_VERDICT_MARTIAN;
+	if (ip->fragment & TIARA_BE16(TIARA_IPV4_FRAGMENT))
+		return TIARA_VERDICT_FRAGMENT;
+	if (ip->ttl <= 1)
+		return TIARA_VERDICT_TTL_EXPIRED;
+	f->client_addr = ip->src;
+	f->vip = ip->dst;
+	f->protocol = ip->protocol;
+	return parse_l4(f);
+}
+
+/* Answers must be able to go to the sender, so it has to be one host. */
+static enum tiara_verdict
+parse_arp(const struct tiara_frame *f)
+{
+	const struct tiara_arp *arp = (const void *)(f->data + sizeof(struct tiara_ether));
+
+	if (f->len_bytes < sizeof(struct tiara_ether) + sizeof(*arp))
+		return TIARA_VERDICT_TRUNCATED;
+	if (arp->hardware != TIARA_BE16(TIARA_ARP_ETHERNET) || arp->hardware_bytes != 6 ||
+	    arp->protocol != TIARA_BE16(TIARA_ETHERTYPE_IPV4) || arp->protocol_bytes != 4)
+		return TIARA_VERDICT_BAD_HEADER;
+	return arp->sender_mac[0] & TIARA_MAC_GROUP ? TIARA_VERDICT_MARTIAN : TIARA_VERDICT_NONE;
+}
+
+/* The port is promiscuous: what a switch floods is none of ours. */
+static enum tiara_verdict
+parse_one(const struct tiara_worker *w, struct tiara_frame *f)
+{
+	const struct tiara_ether *ether = (const void *)f->data;
+
+	if (f->len_bytes < sizeof(*ether))
+		return TIARA_VERDICT_TRUNCATED;
+	if (ether->type == TIARA_BE16(TIARA_ETHERTYPE_ARP))
+		return parse_arp(f);
+	if (tiara_mac_equal(ether->dst, w->node->kernel_mac))
+		return TIARA_VERDICT_TO_KERNEL;
+	if (ether->type == TIARA_BE16(TIARA_ETHERTYPE_VLAN) ||
+	    ether->type == TIARA_BE16(TIARA_ETHERTYPE_QINQ))
+		return TIARA_VERDICT_VLAN;
+	if (ether->type != TIARA_BE16(TIARA_ETHERTYPE_IPV4))
+		return TIARA_VERDICT_NOT_IPV4;
+	if (!tiara_mac_equal(ether->dst, w->node->port_mac))
+		return TIARA_VERDICT_NOT_FOR_US;
+	return parse_ipv4(w, f);
+}
+
+static void
+parse_clear(struct tiara_frame *f)
+{
+	f->l4_off = 0; /* stays 0 for ARP */
+	f->protocol = 0;
+	f->tcp_flags = 0;
+	f->fresh = 0;
+	f->backend_idx = TIARA_BACKEND_NONE;
+	f->found.slot = NULL;
+}
+
+void
+tiara_parse_wk(struct tiara_worker *w, struct tiara_frame *f, uint16_t cnt)
+{
+	for (uint16_t i = 0; i < cnt; i++)
+		__builtin_prefetch(f[i].data);
+	for (uint16_t i = 0; i < cnt; i++) {
+		parse_clear(&f[i]);
+		f[i].verdict = (uint8_t)parse_one(w, &f[i]);
+	}
+}
