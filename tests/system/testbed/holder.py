@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Holds connections open and watches them: runs as its own process in the client's namespace.
 
-Each flow sends a numbered request every PACE_S and checks in each answer the number and the server's id, which must
-stay what it was at first. A TCP flow's request is an HTTP GET on a kept connection, sent whether or not the one before
-has been answered; a UDP flow's is a datagram. A flow is broken by a reset, an end of file, another server's id, a wrong
-number, or no answer for SILENCE_S. A lost datagram is not a broken flow: the next number follows anyway.
+Each flow sends a numbered request every PACE_S and checks in each answer the number and the server's
+id, which must stay what it was at first. A TCP flow's request is an HTTP GET on a kept connection,
+sent whether or not the one before has been answered; a UDP flow's is a datagram. A flow is broken by a
+reset, an end of file, another server's id, a wrong number, or no answer for SILENCE_S. A lost datagram
+is not a broken flow: the next number follows anyway.
 
-Commands come as JSON lines on stdin, `{"do": NAME, ...}`; each is answered by one JSON line on stdout. The traffic goes
-on meanwhile. It ends when stdin does.
+Commands come as JSON lines on stdin, `{"do": NAME, ...}`; each is answered by one JSON line on stdout.
+The traffic goes on meanwhile. It ends when stdin does.
 """
 
 from __future__ import annotations
@@ -273,30 +274,48 @@ class Holder:
         self.may_move = set(servers)
         return {}
 
+    def do_stay(self) -> dict[str, Any]:
+        """Goes on without commands, until the process is ended."""
+        self.poll.unregister(0)
+        return {}
+
+    def do_waiting(self) -> dict[str, Any]:
+        """How long the oldest request of a held flow has waited for its answer."""
+        return {"oldest_ms": round(self._oldest_s() * 1000)}
+
+    def _oldest_s(self) -> float:
+        now = time.monotonic()
+        return max(
+            (now - flow.outstanding[0][1] for flow in self.flows.values() if flow.outstanding), default=0.0
+        )
+
     def do_report(self) -> dict[str, Any]:
         """What was seen since the last report, and starts anew."""
         step, self.step = self.step, Step()
-        now = time.monotonic()
         live = list(self.flows.values())
-        waiting = [now - flow.outstanding[0][1] for flow in live if flow.outstanding]
+        longest_gap_s = max(step.longest_gap_s, self._oldest_s())
         return {
-            "held": len(live),
             "held_tcp": sum(flow.protocol == "tcp" for flow in live),
             "held_udp": sum(flow.protocol == "udp" for flow in live),
             "requests": step.requests,
-            "longest_gap_ms": round(max([step.longest_gap_s, *waiting]) * 1000),
+            "longest_gap_ms": round(longest_gap_s * 1000),
             "longest_pause_ms": round(step.longest_pause_s * 1000),
             "lost_datagrams": step.lost_datagrams,
             "moved": step.moved,
             "broken": step.broken,
-            "share": Counter(flow.server for flow in live if flow.protocol == "tcp"),
-            "share_udp": Counter(flow.server for flow in live if flow.protocol == "udp"),
+        }
+
+    def do_share(self) -> dict[str, Any]:
+        """Held flows of each server by protocol."""
+        flows = self.flows.values()
+        return {
+            kind: Counter(flow.server for flow in flows if flow.protocol == kind) for kind in ("tcp", "udp")
         }
 
     # ---- opening
 
     def _open_all(self, protocol: str, target: tuple[str, int], client_ports: list[int]) -> list[Flow]:
-        """Opens flows, OPEN_AT_ONCE at a time; those that had an answer. The held traffic goes on meanwhile."""
+        """Opens flows, OPEN_AT_ONCE at a time, beside the held traffic; returns those that had an answer."""
         todo = deque(client_ports)
         opened: list[Flow] = []
         opening: list[Flow] = []

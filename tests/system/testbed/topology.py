@@ -4,8 +4,8 @@
     client .7 ---+--- bridge ---+--- balancer (no address: DPDK's own is .2)
                                 +--- b1 .11, b2 .12 ... each with nginx and a UDP echo
 
-All addresses are of 198.18.0.0/15 (RFC 2544) and exist inside the namespaces only. Every server holds the whole
-VIP prefix on `lo` and a VXLAN device, so both forwarding modes work with the same servers.
+All addresses are of 198.18.0.0/15 (RFC 2544) and exist inside the namespaces only. Every server holds
+the whole VIP prefix on `lo` and a VXLAN device, so both forwarding modes work with the same servers.
 """
 
 from __future__ import annotations
@@ -163,6 +163,11 @@ class Topology:
     def process(self, key: str) -> subprocess.Popen[bytes]:
         """A process that was started under this key."""
         return self._processes[key]
+
+    def exit_status(self, key: str) -> int | None:
+        """How a process ended that nobody stopped; None: it runs, or was stopped."""
+        process = self._processes.get(key)
+        return None if process is None else process.poll()
 
     def stop(self, key: str, sig: signal.Signals = signal.SIGTERM, wait_s: float = 10.0) -> int:
         """Ends a process and returns its exit status (negative: the signal)."""
