@@ -91,7 +91,7 @@ def read_note(binary: Path) -> int | None:
 
 def _compile(header: Path, include: list[Path], obj: Path) -> None:
     compiler = shlex.split(os.environ.get("CC", "cc"))
-    flags = ["-std=gnu11", "-g", "-gdwarf-4", "-fno-eliminate-unused-debug-types", "-c", "-x", "c", "-"]
+    flags = ["-std=gnu11", "-g", "-gdwarf-5", "-fno-eliminate-unused-debug-types", "-c", "-x", "c", "-"]
     paths = [f"-I{path}" for path in include]
     source = f'#include "{header.resolve()}"\n'
     done = subprocess.run(
@@ -104,10 +104,7 @@ def _compile(header: Path, include: list[Path], obj: Path) -> None:
 def _read_unit(unit: Unit, header: Path) -> Layout:
     dies = list(_declared_in(unit, header))
     for die in dies:
-        if not _is_typedef(die) and not _name(die).startswith("tiara_"):
-            raise LayoutError(f"{header.name}: {_tag(die)} '{_name(die)}': its name must begin with tiara_")
-        if die.tag == "DW_TAG_union_type":
-            raise LayoutError(f"{header.name}: union {_name(die)}: {_FORBIDDEN['DW_TAG_union_type']}")
+        _check_name(die)
     return Layout(
         tuple(_struct(die, checked=True) for die in dies if _is_struct(die)),
         tuple(_enum(die) for die in dies if _is_enum(die)),
@@ -115,11 +112,18 @@ def _read_unit(unit: Unit, header: Path) -> Layout:
     )
 
 
+def _check_name(die: Die) -> None:
+    if not _name(die).startswith("tiara_"):
+        raise LayoutError(f"{_tag(die)} '{_name(die)}': its name must begin with tiara_")
+    if _is_union(die):
+        raise LayoutError(f"union {_name(die)} is {_FORBIDDEN[die.tag]}")
+
+
 def _declared_in(unit: Unit, header: Path) -> Iterator[Die]:
     files = unit.dwarfinfo.line_program_for_CU(unit)["file_entry"]
-    own = {i + 1 for i, entry in enumerate(files) if entry.name.decode() == header.name}
+    own = {i for i, entry in enumerate(files) if entry.name.decode() == header.name}
     dies = [die for die in unit.get_top_DIE().iter_children() if _int(die, "DW_AT_decl_file") in own]
-    wanted = [die for die in dies if _is_struct(die) or _is_enum(die) or _is_typedef(die) or _is_union(die)]
+    wanted = [die for die in dies if _is_enum(die) or (_name(die) and _is_declared(die))]
     yield from sorted(wanted, key=lambda die: _int(die, "DW_AT_decl_line") or 0)
 
 
@@ -157,6 +161,10 @@ def _plain_type(where: str, die: Die, count: int | None) -> tuple[str, int, int 
     under = _strip_typedefs(die)
     if under.tag in _FORBIDDEN:
         raise LayoutError(f"{where} is {_FORBIDDEN[under.tag]}")
+    if _is_struct(under) and not (_is_struct(die) and _name(die)):
+        raise LayoutError(
+            f"{where} is a struct without a tag of its own: declare it before as struct tiara_..."
+        )
     if _is_struct(die):
         return f"struct {_name(die)}", _must_int(die, "DW_AT_byte_size"), count, False
     name = _name(die)
@@ -239,6 +247,10 @@ def _tag(die: Die) -> str:
     words = {"structure": "struct", "enumeration": "enum"}
     word = str(die.tag).removeprefix("DW_TAG_").removesuffix("_type")
     return words.get(word, word)
+
+
+def _is_declared(die: Die) -> bool:
+    return _is_struct(die) or _is_union(die) or _is_typedef(die)
 
 
 def _is_struct(die: Die) -> bool:
