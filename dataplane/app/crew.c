@@ -13,7 +13,7 @@
 enum {
 	CREW_IDLE_TURNS = 64, /* empty bursts before the first sleep */
 	CREW_SLEEP_FIRST_NS = 20000,
-	CREW_SLEEP_LAST_NS = 250000, /* ticks and sweep go on at least this often */
+	CREW_SLEEP_LAST_NS = 500000, /* ticks and sweep go on at least this often */
 };
 
 /* A thread's own, on lines of its own. */

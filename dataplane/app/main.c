@@ -31,6 +31,8 @@ enum {
 	MAIN_SLEEP_BUSY_NS = 100000,
 	MAIN_SLEEP_IDLE_NS = 1000000,
 	MAIN_BUSY_NS = 50000000, /* how long after a frame it counts as busy */
+	MAIN_DYING_NS = 1000000000, /* how long a killed predecessor may take to let go */
+	MAIN_DYING_LOOK_NS = 5000000,
 };
 
 /* Everything the program holds, in the order in which it is made. */
@@ -62,6 +64,23 @@ main_now_ns(void)
 
 	clock_gettime(CLOCK_MONOTONIC, &now);
 	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+}
+
+/*
+ * After a kill -9 the kernel needs a moment to take back what the process held. True: that moment is
+ * not over, look again.
+ */
+static bool
+main_wait_for_dying(enum tiara_status status, uint64_t *until_ns)
+{
+	struct timespec look = {.tv_nsec = MAIN_DYING_LOOK_NS};
+
+	if (status != TIARA_BUSY || main_stopping)
+		return false;
+	if (*until_ns == 0)
+		*until_ns = main_now_ns() + MAIN_DYING_NS;
+	nanosleep(&look, NULL);
+	return main_now_ns() < *until_ns;
 }
 
 /* ---- the segment ---- */
@@ -148,12 +167,15 @@ main_segment_open(struct dataplane *d, struct tiara_error *error)
 	const struct tiara_arguments *a = &d->arguments;
 	struct tiara_segment_config config = main_segment_config(a);
 	struct tiara_segment_info info;
+	uint64_t until_ns = 0;
+	enum tiara_status status;
 	char path[512];
 	bool created;
-	enum tiara_status status = tiara_segment_open_or_create(a->instance, &config,
-								TIARA_ROLE_DATAPLANE, &d->handle,
-								&created, path, sizeof(path), error);
 
+	do
+		status = tiara_segment_open_or_create(a->instance, &config, TIARA_ROLE_DATAPLANE,
+						      &d->handle, &created, path, sizeof(path), error);
+	while (main_wait_for_dying(status, &until_ns));
 	if (status == TIARA_OK)
 		status = tiara_segment_describe(d->handle, &info, error);
 	if (status == TIARA_OK && !created)
@@ -286,11 +308,14 @@ main_kernel_open(struct dataplane *d, struct tiara_error *error)
 		.gateway = a->gateway,
 	};
 	enum tiara_status status;
+	uint64_t until_ns = 0;
 
 	if (!a->kernel)
 		return TIARA_OK;
 	memcpy(config.mac, node->kernel_mac, sizeof(config.mac));
-	status = tiara_exception_open_ctl(&d->exception, &config, &d->port, error);
+	do
+		status = tiara_exception_open_ctl(&d->exception, &config, &d->port, error);
+	while (main_wait_for_dying(status, &until_ns));
 	if (status == TIARA_OK)
 		main_kernel_print(a);
 	return status;
@@ -383,7 +408,7 @@ static int
 main_failed(enum tiara_status status, const struct tiara_error *error)
 {
 	fprintf(stderr, "tiara-dataplane: %s\n", error->message);
-	return status == TIARA_INVALID && error->field[0] == '-' ? MAIN_EXIT_ARGUMENT : MAIN_EXIT_FAILED;
+	return (status == TIARA_INVALID || status == TIARA_BUSY) && error->field[0] == '-' ? MAIN_EXIT_ARGUMENT : MAIN_EXIT_FAILED;
 }
 
 int

@@ -70,7 +70,7 @@ exception_tap_make(struct tiara_exception *self, const struct tiara_exception_co
 	if (ioctl(self->fd, TUNSETIFF, &request) == 0)
 		return TIARA_OK;
 	if (errno == EBUSY || errno == EINVAL)
-		return exception_fail(error, TIARA_INVALID,
+		return exception_fail(error, TIARA_BUSY,
 				      "--kernel-interface: %s is in use in this network namespace; give "
 				      "another name", config->interface);
 	return exception_fail(error, TIARA_IO,

@@ -27,7 +27,7 @@ struct tiara_exception {
 	struct tiara_dpdk *port;
 };
 
-/* Makes the TAP. INVALID: error.field says which argument. The TAP ends with the process. */
+/* Makes the TAP. BUSY: its name is taken. The TAP ends with the process. */
 TIARA_MUST_CHECK enum tiara_status tiara_exception_open_ctl(struct tiara_exception *self,
 							    const struct tiara_exception_config *config,
 							    struct tiara_dpdk *port,
