@@ -4,11 +4,10 @@
 from datetime import timedelta
 
 import click
-from rich.console import RenderableType
 from rich.text import Text
 
 from tiara import client
-from tiara.cli import output, values
+from tiara.cli import complete, output, values
 from tiara.cli.options import Reader, Writer, reads, watches, writes
 from tiara.cli.session import Session
 from tiara.v1 import backend_pool_pb2 as pb
@@ -17,6 +16,9 @@ _HEALTH = {
     pb.HEALTH_STATE_UP: Text("up", "green"),
     pb.HEALTH_STATE_DOWN: Text("down", "red"),
 }
+
+
+_existing = click.argument("name", type=values.BACKEND, metavar="POOL/NAME", shell_complete=complete.backends)
 
 
 @click.group()
@@ -44,7 +46,7 @@ def create(write: Writer, name: str, address: str, port: int, weight: int | None
 
 
 @backend.command()
-@click.argument("name", type=values.BACKEND, metavar="POOL/NAME")
+@_existing
 @reads
 def get(read: Reader, name: str) -> None:
     """Show a backend."""
@@ -53,7 +55,7 @@ def get(read: Reader, name: str) -> None:
 
 
 @backend.command("list")
-@click.argument("pool", default="-", metavar="[POOL]")
+@click.argument("pool", default="-", metavar="[POOL]", shell_complete=complete.pools)
 @watches
 def list_(read: Reader, pool: str) -> None:
     """List the backends of a pool, or of all."""
@@ -61,7 +63,7 @@ def list_(read: Reader, pool: str) -> None:
 
 
 @backend.command()
-@click.argument("name", type=values.BACKEND, metavar="POOL/NAME")
+@_existing
 @writes
 def delete(write: Writer, name: str) -> None:
     """Delete a backend: its connections select again at their next packet."""
@@ -70,7 +72,7 @@ def delete(write: Writer, name: str) -> None:
 
 
 @backend.command()
-@click.argument("name", type=values.BACKEND, metavar="POOL/NAME")
+@_existing
 @click.option("--deadline", type=values.DURATION, help="Move its connections after this.")
 @click.option("--now", is_flag=True, help="Move its connections at once.")
 @writes
@@ -99,7 +101,7 @@ def _drain_text(after: timedelta | None) -> str:
 
 
 @backend.command()
-@click.argument("name", type=values.BACKEND, metavar="POOL/NAME")
+@_existing
 @writes
 def undrain(write: Writer, name: str) -> None:
     """End a drain."""
@@ -114,9 +116,9 @@ def fetch_all(session: Session, pool: str = "-") -> pb.ListBackendsResponse:
     return session.pages(session.pools.ListBackends, request)
 
 
-def is_up(found: pb.Backend) -> bool:
-    """Whether its health check does not say down."""
-    return found.status.health != pb.HEALTH_STATE_DOWN
+def is_down(found: pb.Backend) -> bool:
+    """Whether its health check says down; one that is not known counts as up."""
+    return found.status.health == pb.HEALTH_STATE_DOWN
 
 
 def weight(found: pb.Backend) -> int:
@@ -146,7 +148,7 @@ def endpoint_text(found: pb.Backend) -> str:
     return f"{found.address}:{found.port}" if found.port else found.address
 
 
-def _details(found: pb.Backend) -> RenderableType:
+def _details(found: pb.Backend) -> Text:
     status = found.status
     deadline = values.moment(status.drain_deadline) if status.HasField("drain_deadline") else ""
     return output.fields(
@@ -167,7 +169,7 @@ def _details(found: pb.Backend) -> RenderableType:
     )
 
 
-def _table(read: Reader, answer: pb.ListBackendsResponse) -> RenderableType:
+def _table(read: Reader, answer: pb.ListBackendsResponse) -> Text:
     titles = ["Backend", "Address", ">Weight", "Health", "State", "Reason"]
     if read.wide:
         titles += [">Revision", "Created", "Uid"]

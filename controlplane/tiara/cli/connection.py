@@ -6,12 +6,12 @@ from datetime import timedelta
 from typing import TextIO
 
 import click
-from rich.console import Console, RenderableType
+from rich.console import Console
 from rich.progress import track
 from rich.text import Text
 
 from tiara import client
-from tiara.cli import output, values
+from tiara.cli import complete, output, values
 from tiara.cli import service as service_command
 from tiara.cli.errors import Refused
 from tiara.cli.options import Reader, reads, watches
@@ -33,8 +33,14 @@ def connection() -> None:
 
 
 @connection.command("list")
-@click.option("--service", metavar="NAME", help="Only this service's.")
-@click.option("--backend", type=values.BACKEND, metavar="POOL/NAME", help="Only this backend's.")
+@click.option("--service", metavar="NAME", shell_complete=complete.services, help="Only this service's.")
+@click.option(
+    "--backend",
+    type=values.BACKEND,
+    metavar="POOL/NAME",
+    shell_complete=complete.backends,
+    help="Only this backend's.",
+)
 @click.option("--limit", type=click.IntRange(min=0), default=100, show_default=True, help="0: all.")
 @watches
 def list_(read: Reader, service: str | None, backend: str | None, limit: int) -> None:
@@ -82,8 +88,21 @@ def get(read: Reader, protocol: str, client_endpoint: tuple[str, int], frontend:
 
 
 @connection.command()
-@click.option("--service", required=True, metavar="NAME", help="The service they belong to.")
-@click.option("--backend", required=True, type=values.BACKEND, metavar="POOL/NAME", help="Who serves them.")
+@click.option(
+    "--service",
+    required=True,
+    metavar="NAME",
+    shell_complete=complete.services,
+    help="The service they belong to.",
+)
+@click.option(
+    "--backend",
+    required=True,
+    type=values.BACKEND,
+    metavar="POOL/NAME",
+    shell_complete=complete.backends,
+    help="Who serves them.",
+)
 @click.option(
     "--frontend",
     type=values.FRONTEND,
@@ -191,7 +210,7 @@ def _shown(
     return track(answers, "pushing", total=chunks, console=console, transient=True)
 
 
-def _summary(answer: pb.PushConnectionsResponse, wanted: int, backend: str) -> RenderableType:
+def _summary(answer: pb.PushConnectionsResponse, wanted: int, backend: str) -> Text:
     accepted = values.count(answer.accepted)
     return Text(f"{accepted} of {values.count(wanted)} connections pinned to {values.short(backend)}")
 
@@ -199,7 +218,7 @@ def _summary(answer: pb.PushConnectionsResponse, wanted: int, backend: str) -> R
 def _refuse_if_any(answer: pb.PushConnectionsResponse, wanted: list[client.PushedConnection]) -> None:
     if not answer.refusals:
         return
-    lines = [f"{values.count(len(answer.refusals))} connections were not taken:"]
+    lines = [f"{values.count(len(answer.refusals))} of {values.count(len(wanted))} were not taken:"]
     for refusal in answer.refusals[:REFUSALS_SHOWN]:
         item = wanted[refusal.index]
         reason = _REASON.get(refusal.reason, "for an unknown reason")
@@ -209,7 +228,7 @@ def _refuse_if_any(answer: pb.PushConnectionsResponse, wanted: list[client.Pushe
     raise Refused("\n".join(lines))
 
 
-def sentence(found: pb.Connection) -> RenderableType:
+def sentence(found: pb.Connection) -> Text:
     """A connection in one line."""
     protocol = values.protocol(found.protocol)
     service = values.short(found.virtual_service)
@@ -221,7 +240,7 @@ def sentence(found: pb.Connection) -> RenderableType:
     )
 
 
-def _details(found: pb.Connection) -> RenderableType:
+def _details(found: pb.Connection) -> Text:
     return output.fields(
         [
             ("Protocol", values.protocol(found.protocol)),
@@ -238,7 +257,7 @@ def _details(found: pb.Connection) -> RenderableType:
     )
 
 
-def _table(read: Reader, answer: pb.ListConnectionsResponse) -> RenderableType:
+def _table(read: Reader, answer: pb.ListConnectionsResponse) -> Text:
     titles = ["Prot", "Client", "VIP", "Backend", "State", ">Idle"]
     if read.wide:
         titles += [">Expires", "Service", "Forward", "Pushed"]

@@ -17,7 +17,7 @@ Exit codes:
   0  done
   1  refused by the server: invalid, not found, exists, in use, stale
   2  usage: the command line is wrong; nothing was sent
-  3  the server cannot be reached or did not answer
+  3  the server cannot be reached or cannot answer now
   4  stored, but not applied to packets in time"""
 
 

@@ -4,14 +4,13 @@
 import click
 import grpc
 
-from tiara import client
 from tiara.cli import errors
 from tiara.cli.backend import backend
 from tiara.cli.connection import connection
 from tiara.cli.node import node, stats, version
 from tiara.cli.pool import pool
 from tiara.cli.service import service
-from tiara.cli.session import Session
+from tiara.cli.session import session_of
 from tiara.cli.version import client_version
 
 EPILOG = f"""\
@@ -35,6 +34,7 @@ class Program(click.Group):
 
 
 @click.group(
+    "tiara",
     cls=Program,
     epilog=EPILOG,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 80},
@@ -54,7 +54,7 @@ class Program(click.Group):
 )
 @click.version_option(client_version(), "--version", message="tiara %(version)s")
 @click.pass_context
-def cli(ctx: click.Context, server: str | None, instance: str) -> None:
+def cli(ctx: click.Context, /, **_options: object) -> None:
     """Operate a Tiara load balancer.
 
     \b
@@ -63,7 +63,7 @@ def cli(ctx: click.Context, server: str | None, instance: str) -> None:
     tiara service create web --frontend tcp:198.18.100.1:80 --pool web
     tiara service list -o wide
     """
-    ctx.obj = Session(server or client.default_address(instance))
+    ctx.obj = session_of(ctx)
 
 
 for command in (pool, backend, service, connection, stats, node, version):

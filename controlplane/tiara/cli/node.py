@@ -5,7 +5,6 @@ from collections.abc import Mapping
 
 import click
 import grpc
-from rich.console import RenderableType
 from rich.text import Text
 
 from tiara.cli import output, values
@@ -57,7 +56,7 @@ def _get(session: Session) -> pb.Node:
     return session.call(session.node.GetNode, pb.GetNodeRequest())
 
 
-def _details(found: pb.Node) -> RenderableType:
+def _details(found: pb.Node) -> Text:
     return output.fields(
         [
             ("Node", values.short(found.name)),
@@ -108,7 +107,7 @@ def _quarantine(found: pb.Node) -> str:
     return f"{found.quarantined_services} services, {found.quarantined_backends} backends"
 
 
-def _statistics(answer: pb.Statistics, counted: bool, wide: bool) -> RenderableType:
+def _statistics(answer: pb.Statistics, counted: bool, wide: bool) -> Text:
     return output.stack(
         [
             _summary(answer, counted),
@@ -150,7 +149,9 @@ def _words(counters: Mapping[str, int]) -> list[str]:
     return [f"{name} {values.count(number)}" for name, number in counted if number] or ["none"]
 
 
-def _services(answer: pb.Statistics, counted: bool) -> Text:
+def _services(answer: pb.Statistics, counted: bool) -> Text | None:
+    if not answer.services:
+        return None
     titles = ["Service", "Frontend", ">Packets", ">Bytes", ">New"] + [">Live"] * counted
     rows = [
         [
@@ -166,7 +167,9 @@ def _services(answer: pb.Statistics, counted: bool) -> Text:
     return output.table(titles, rows)
 
 
-def _backends(answer: pb.Statistics, counted: bool) -> Text:
+def _backends(answer: pb.Statistics, counted: bool) -> Text | None:
+    if not answer.backends:
+        return None
     titles = ["Backend", ">Packets", ">Bytes", ">New", ">Want"] + [">Live", ">Share"] * counted
     rows = [
         [

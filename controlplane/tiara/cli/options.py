@@ -11,8 +11,9 @@ from typing import Any, TypeVar
 
 import click
 import grpc
+from google.protobuf.empty_pb2 import Empty
 from google.protobuf.message import Message
-from rich.console import Console, Group, RenderableType
+from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
@@ -48,7 +49,7 @@ class Reader:
         """Whether all columns are wanted."""
         return self.form == output.WIDE
 
-    def show(self, fetch: Callable[[], Shown], draw: Callable[[Shown], RenderableType]) -> None:
+    def show(self, fetch: Callable[[], Shown], draw: Callable[[Shown], Text]) -> None:
         """Prints once, or each second until Ctrl-C."""
         if not self.watching:
             self._print(fetch(), draw)
@@ -58,7 +59,7 @@ class Reader:
         except KeyboardInterrupt:
             return
 
-    def _print(self, message: Shown, draw: Callable[[Shown], RenderableType]) -> None:
+    def _print(self, message: Shown, draw: Callable[[Shown], Text]) -> None:
         if self.form == output.JSON:
             output.print_json(message, one_line=self.watching)
         elif self.form == output.YAML_FORMAT:
@@ -66,7 +67,7 @@ class Reader:
         else:
             output.print_text(draw(message))
 
-    def _watch(self, fetch: Callable[[], Shown], draw: Callable[[Shown], RenderableType]) -> None:
+    def _watch(self, fetch: Callable[[], Shown], draw: Callable[[Shown], Text]) -> None:
         console = output.console()
         if console.is_terminal and self.form in (output.TABLE, output.WIDE):
             self._watch_in_place(console, lambda: draw(fetch()))
@@ -77,21 +78,21 @@ class Reader:
             if self.form in (output.TABLE, output.WIDE):
                 output.print_text(Text(""))
 
-    def _watch_in_place(self, console: Console, view: Callable[[], RenderableType]) -> None:
+    def _watch_in_place(self, console: Console, view: Callable[[], Text]) -> None:
         """Redraws on a terminal; once it has shown something, a server that went away is waited for."""
         last = view()
-        with Live(last, console=console, auto_refresh=False) as live:
+        with Live(_cropped(last), console=console, auto_refresh=False) as live:
             while True:
                 time.sleep(WATCH_INTERVAL_S)
                 try:
-                    last = view()
-                    live.update(last, refresh=True)
+                    shown = last = view()
                 except grpc.RpcError as error:
-                    live.update(Group(last, self._absence(error)), refresh=True)
+                    shown = output.stack([last, self._absence(error)])
+                live.update(_cropped(shown), refresh=True)
 
     def _absence(self, error: grpc.RpcError) -> Text:
         first_line = errors.from_rpc(error, self.session.address).message.splitlines()[0]
-        return Text(f"\nas of before {values.now():%H:%M:%S} UTC: {first_line}", "yellow")
+        return Text(f"{values.now():%H:%M:%S} UTC, the above is older: {first_line}", "yellow")
 
 
 @dataclass(frozen=True)
@@ -107,10 +108,11 @@ class Writer:
         """Reports a write that the server has stored; `resource` is its answer, None for a delete."""
         revision = resource.revision if resource is not None else 0
         applied = self._wait_applied(what, revision) if self.wait else None
+        answer = next(a for a in (resource, applied, Empty()) if a is not None)
         if self.form == output.JSON:
-            output.print_json(resource or node_pb2.WaitAppliedResponse())
+            output.print_json(answer)
         elif self.form == output.YAML_FORMAT:
-            output.print_yaml(resource or node_pb2.WaitAppliedResponse())
+            output.print_yaml(answer)
         else:
             click.echo(f"{what} ({_progress(revision, applied)})")
 
@@ -124,15 +126,20 @@ class Writer:
 
     def _not_applied(self, what: str, error: grpc.RpcError) -> errors.NotApplied:
         reason = error.details() if isinstance(error, grpc.Call) else str(error)
-        return errors.NotApplied(
-            f"{what} and stored, but packets do not see it after {values.duration(self.timeout)}\n  {reason}"
-        )
+        return errors.NotApplied(f"{what} and stored, but packets do not see it yet\n  {reason}")
 
 
 def _progress(revision: int, applied: node_pb2.WaitAppliedResponse | None) -> str:
     if applied is None:
         return f"revision {revision}, not waited for" if revision else "not waited for"
     return f"revision {revision or applied.applied_revision}, applied as generation {applied.generation}"
+
+
+def _cropped(view: Text) -> Text:
+    """Cut at the terminal's right edge: a folded line would upset what is drawn over it."""
+    cropped = view.copy()
+    cropped.no_wrap, cropped.overflow = True, "crop"
+    return cropped
 
 
 @contextmanager

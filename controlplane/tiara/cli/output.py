@@ -8,7 +8,7 @@ from typing import Any
 
 from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import Message
-from rich.console import Console, Group, RenderableType
+from rich.console import Console
 from rich.text import Text
 from ruamel.yaml import YAML
 
@@ -72,19 +72,26 @@ def wrap(label: str, words: Sequence[str], indent: int, width: int = 80) -> Text
     return Text.assemble((label.ljust(indent), "bold"), body)
 
 
-def stack(parts: Sequence[RenderableType | None]) -> RenderableType:
+def stack(parts: Sequence[Text | None]) -> Text:
     """Parts under each other with an empty line between."""
-    kept = [part for part in parts if part is not None]
-    spaced: list[RenderableType] = []
-    for part in kept:
-        spaced += [Text(""), part] if spaced else [part]
-    return Group(*spaced)
+    return Text("\n\n").join(part for part in parts if part is not None)
 
 
 def to_dict(message: Message) -> dict[str, Any]:
     """The canonical proto JSON mapping (camelCase, 64-bit numbers as text), zeros included."""
-    result: dict[str, Any] = MessageToDict(message, always_print_fields_with_no_presence=True)
-    return result
+    plain = MessageToDict(message, always_print_fields_with_no_presence=True)
+    ordered: dict[str, Any] = _in_order(plain, message.DESCRIPTOR)
+    return ordered
+
+
+def _in_order(value: Any, descriptor: Any) -> Any:
+    """Fields in the API's order, instead of unset ones last."""
+    if isinstance(value, list):
+        return [_in_order(item, descriptor) for item in value]
+    if not isinstance(value, dict) or descriptor is None or descriptor.GetOptions().map_entry:
+        return value
+    fields = {field.json_name: field for field in descriptor.fields if field.json_name in value}
+    return {name: _in_order(value[name], field.message_type) for name, field in fields.items()}
 
 
 def print_json(message: Message, *, one_line: bool = False) -> None:
@@ -109,6 +116,6 @@ def console() -> Console:
     return Console(soft_wrap=True, highlight=False, markup=False, emoji=False)
 
 
-def print_text(renderable: RenderableType) -> None:
+def print_text(text: Text) -> None:
     """Prints for people."""
-    console().print(renderable)
+    console().print(text)

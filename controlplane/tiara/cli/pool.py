@@ -5,10 +5,10 @@ from collections import Counter
 from datetime import timedelta
 
 import click
-from rich.console import RenderableType
+from rich.text import Text
 
 from tiara import client
-from tiara.cli import backend, output, values
+from tiara.cli import backend, complete, output, values
 from tiara.cli.options import Reader, Writer, reads, watches, writes
 from tiara.cli.session import Session
 from tiara.v1 import backend_pool_pb2 as pb
@@ -112,7 +112,7 @@ def _health_check(
 
 
 @pool.command()
-@click.argument("name")
+@click.argument("name", shell_complete=complete.pools)
 @reads
 def get(read: Reader, name: str) -> None:
     """Show a pool."""
@@ -128,7 +128,7 @@ def list_(read: Reader) -> None:
 
 
 @pool.command()
-@click.argument("name")
+@click.argument("name", shell_complete=complete.pools)
 @click.option("--force", is_flag=True, help="Delete its backends too.")
 @writes
 def delete(write: Writer, name: str, force: bool) -> None:
@@ -153,7 +153,7 @@ def policy_text(value: "pb.SelectionPolicy.ValueType") -> str:
     return pb.SelectionPolicy.Name(value or pb.SELECTION_POLICY_MAGLEV).split("_")[-1].lower()
 
 
-def _details(found: pb.BackendPool) -> RenderableType:
+def _details(found: pb.BackendPool) -> Text:
     return output.fields(
         [
             ("Pool", values.short(found.name)),
@@ -171,16 +171,16 @@ def _details(found: pb.BackendPool) -> RenderableType:
     )
 
 
-def _table(read: Reader, answer: pb.ListBackendPoolsResponse) -> RenderableType:
+def _table(read: Reader, answer: pb.ListBackendPoolsResponse) -> Text:
     members = backend.fetch_all(read.session).backends
     all_of = Counter(_pool_of(member) for member in members)
-    up_of = Counter(_pool_of(member) for member in members if backend.is_up(member))
-    titles = ["Pool", "Mode", "Policy", ">Rows", "Check", ">Backends", ">Up"]
+    down_of = Counter(_pool_of(member) for member in members if backend.is_down(member))
+    titles = ["Pool", "Mode", "Policy", ">Rows", "Check", ">Backends", ">Down"]
     if read.wide:
         titles += ["Fail open", "Tunnel", ">Revision", "Created", "Uid"]
     rows = []
     for found in answer.backend_pools:
-        row = [*_cells(found), all_of[found.name], up_of[found.name]]
+        row = [*_cells(found), all_of[found.name], down_of[found.name]]
         rows.append(row + _wide_cells(found) if read.wide else row)
     return output.table(titles, rows)
 

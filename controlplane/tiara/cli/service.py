@@ -1,18 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """tiara service: what clients connect to."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 
 import click
 import grpc
 from google.protobuf.duration_pb2 import Duration
-from rich.console import RenderableType
 from rich.text import Text
 
 from tiara import client
-from tiara.cli import backend, output, pool, values
+from tiara.cli import backend, complete, output, pool, values
 from tiara.cli.options import Reader, Writer, reads, watches, writes
 from tiara.cli.session import Session
 from tiara.v1 import backend_pool_pb2, node_pb2
@@ -35,7 +34,9 @@ def service() -> None:
     metavar="PROTOCOL:ADDRESS:PORT",
     help="tcp:198.18.100.1:80. May be repeated.",
 )
-@click.option("--pool", "pool_id", required=True, metavar="POOL", help="Who serves it.")
+@click.option(
+    "--pool", "pool_id", required=True, metavar="POOL", help="Who serves it.", shell_complete=complete.pools
+)
 @click.option("--timeout-new", type=values.DURATION, help="Idle TCP after a SYN, default 1m.")
 @click.option("--timeout-established", type=values.DURATION, help="Idle TCP after data, default 30m.")
 @click.option("--timeout-closing", type=values.DURATION, help="Idle TCP after FIN or RST, default 1m.")
@@ -77,7 +78,7 @@ def _optional(value: timedelta | None) -> Duration | None:
 
 
 @service.command()
-@click.argument("name")
+@click.argument("name", shell_complete=complete.services)
 @reads
 def get(read: Reader, name: str) -> None:
     """Show a service."""
@@ -95,7 +96,7 @@ def list_(read: Reader) -> None:
 
 
 @service.command()
-@click.argument("name")
+@click.argument("name", shell_complete=complete.services)
 @writes
 def delete(write: Writer, name: str) -> None:
     """Delete a service: its packets end in the verdict no_service."""
@@ -116,7 +117,7 @@ def fetch_all(session: Session) -> pb.ListVirtualServicesResponse:
     return session.pages(session.services.ListVirtualServices, request)
 
 
-def _details(found: pb.VirtualService) -> RenderableType:
+def _details(found: pb.VirtualService) -> Text:
     times = found.timeouts
     return output.fields(
         [
@@ -144,18 +145,18 @@ def _timeout(timeouts: pb.Timeouts, field: str, default: str) -> str:
     return values.duration(getattr(timeouts, field)) if is_set else default
 
 
-def _table(answer: pb.ListVirtualServicesResponse) -> RenderableType:
-    rows = [
-        [
-            values.protocol(f.protocol),
-            f"{f.address}:{f.port}",
-            values.short(found.name),
-            values.short(found.backend_pool),
-        ]
-        for found in answer.virtual_services
-        for f in found.frontends
-    ]
+def _table(answer: pb.ListVirtualServicesResponse) -> Text:
+    rows = [_cells(found, f) for found in answer.virtual_services for f in found.frontends]
     return output.table(["Prot", "Address:Port", "Service", "Pool"], rows)
+
+
+def _cells(found: pb.VirtualService, frontend: pb.Frontend) -> list[output.Cell]:
+    return [
+        values.protocol(frontend.protocol),
+        f"{frontend.address}:{frontend.port}",
+        values.short(found.name),
+        values.short(found.backend_pool),
+    ]
 
 
 @dataclass(frozen=True)
@@ -199,24 +200,30 @@ def _count(session: Session) -> dict[str, node_pb2.BackendStatistics]:
     return {b.backend: b for b in statistics.backends}
 
 
-def _tree(session: Session, answer: pb.ListVirtualServicesResponse) -> RenderableType:
-    world = _look(session)
-    members = [m for found in answer.virtual_services for m in world.members(found.backend_pool)]
-    grid = output.table(_MEMBER_TITLES, [_member(world, m) for m in members]).split("\n")
-    heads, lines = grid[0], iter(grid[1:])
-    parts = [Text("Prot Address:Port Service Pool Policy", "bold"), Text("  -> ") + heads]
-    for found in answer.virtual_services:
-        parts += [_head(world, found, frontend) for frontend in found.frontends]
-        parts += [Text("  -> ") + next(lines) for _ in world.members(found.backend_pool)]
+def _tree(session: Session, answer: pb.ListVirtualServicesResponse) -> Text:
+    world, found = _look(session), answer.virtual_services
+    heads = _lines(_HEAD_TITLES, [_head(world, s, f) for s in found for f in s.frontends])
+    members = _lines(
+        _MEMBER_TITLES, [_member(world, m) for s in found for m in world.members(s.backend_pool)]
+    )
+    parts = [next(heads), Text("  -> ") + next(members)]
+    for one in found:
+        parts += [next(heads) for _ in one.frontends]
+        parts += [Text("  -> ") + next(members) for _ in world.members(one.backend_pool)]
     return Text("\n").join(parts)
 
 
+_HEAD_TITLES = ["Prot", "Address:Port", "Service", "Pool", "Policy"]
 _MEMBER_TITLES = ["Backend", "Address", "Forward", ">Weight", "Health", "State", ">Conns", ">Share"]
 
 
-def _head(world: _World, found: pb.VirtualService, frontend: pb.Frontend) -> Text:
-    names = f"{values.short(found.name)} {values.short(found.backend_pool)}"
-    return Text(f"{values.frontend(frontend)} {names} {world.policy(found.backend_pool)}")
+def _lines(titles: list[str], rows: list[list[output.Cell]]) -> Iterator[Text]:
+    """The lines of a table, its titles first."""
+    return iter(output.table(titles, rows).split("\n"))
+
+
+def _head(world: _World, found: pb.VirtualService, frontend: pb.Frontend) -> list[output.Cell]:
+    return [*_cells(found, frontend), world.policy(found.backend_pool)]
 
 
 def _member(world: _World, found: backend_pool_pb2.Backend) -> list[output.Cell]:

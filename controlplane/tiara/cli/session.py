@@ -5,6 +5,7 @@ from collections.abc import Callable
 from functools import cached_property
 from typing import Any, TypeVar
 
+import click
 import grpc
 from google.protobuf.message import Message
 
@@ -73,3 +74,17 @@ class Session:
             answer.next_page_token = ""
             answer.MergeFrom(self.call(method, request))
         return answer  # type: ignore[no-any-return]
+
+
+def session_of(ctx: click.Context) -> Session:
+    """The session that the program's own options ask for.
+
+    Raises:
+        click.UsageError: the address is none.
+    """
+    options = ctx.find_root().params
+    address = options["server"] or client.default_address(options["instance"])
+    host, _, port = address.rpartition(":")
+    if not address.startswith(("unix:", "/")) and not (host and port.isdigit()):
+        raise click.UsageError(f"{address!r} is neither unix:/path nor host:port")
+    return Session(address)

@@ -1,0 +1,291 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A control plane for tests of its clients: answers from memory, applies writes at once.
+
+It keeps the API's words (names, revisions, codes, error details) and nothing of the real server.
+"""
+
+import struct
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NoReturn
+
+import grpc
+from google.protobuf.any_pb2 import Any as AnyMessage
+from google.protobuf.empty_pb2 import Empty
+from google.rpc import error_details_pb2, status_pb2
+from grpc_status import rpc_status
+from tiara.v1 import backend_pool_pb2 as pool_pb
+from tiara.v1 import backend_pool_pb2_grpc as pool_grpc
+from tiara.v1 import connection_pb2 as connection_pb
+from tiara.v1 import connection_pb2_grpc as connection_grpc
+from tiara.v1 import node_pb2 as node_pb
+from tiara.v1 import node_pb2_grpc as node_grpc
+from tiara.v1 import virtual_service_pb2 as service_pb
+from tiara.v1 import virtual_service_pb2_grpc as service_grpc
+
+CREATED_S = 1_767_323_045  # 2026-01-02T03:04:05Z
+CODE = grpc.StatusCode
+RECORD = struct.Struct("!IHHIHBB")
+
+
+@dataclass
+class World:
+    """What the fake knows; tests set and read it."""
+
+    pools: dict[str, pool_pb.BackendPool] = field(default_factory=dict)
+    backends: dict[str, pool_pb.Backend] = field(default_factory=dict)
+    services: dict[str, service_pb.VirtualService] = field(default_factory=dict)
+    connections: list[connection_pb.Connection] = field(default_factory=list)
+    node: node_pb.Node = field(default_factory=node_pb.Node)
+    statistics: node_pb.Statistics = field(default_factory=node_pb.Statistics)
+    requests: list[Any] = field(default_factory=list)
+    pushed: bytes = b""
+    push_refusals: dict[int, int] = field(default_factory=dict)
+    fail: dict[str, tuple[grpc.StatusCode, str, list[Any]]] = field(default_factory=dict)
+    page: int = 2
+
+    def stored(self, resource: Any, name: str) -> Any:
+        """Fills what the server sets."""
+        self.node.stored_revision += 1
+        self.node.applied_revision = self.node.stored_revision
+        self.node.generation += 1
+        resource.name = name
+        resource.revision = self.node.stored_revision
+        resource.uid = resource.uid or f"{resource.revision:032x}"
+        resource.etag = f"e{resource.revision}"
+        resource.create_time.FromSeconds(CREATED_S)
+        return resource
+
+    def deleted(self) -> Empty:
+        """A delete is a revision too."""
+        self.stored(pool_pb.Backend(), "")
+        return Empty()
+
+    def heard(self, method: str, request: Any, context: Any) -> None:
+        """Records a call, and fails it where a test says so."""
+        self.requests.append(request)
+        if method in self.fail:
+            refuse(context, *self.fail[method])
+
+    def page_of(self, items: list[Any], request: Any) -> tuple[list[Any], str]:
+        """A small page, so that clients must turn pages."""
+        start = int(request.page_token or 0)
+        end = min(start + min(self.page, request.page_size or 100), len(items))
+        return items[start:end], str(end) if end < len(items) else ""
+
+
+def refuse(context: Any, code: grpc.StatusCode, message: str, details: list[Any]) -> NoReturn:
+    """Ends a call with google.rpc details."""
+    packed = []
+    for detail in details:
+        packed.append(AnyMessage())
+        packed[-1].Pack(detail)
+    number = code.value[0]  # type: ignore[index]
+    context.abort_with_status(
+        rpc_status.to_status(status_pb2.Status(code=number, message=message, details=packed))
+    )
+    raise AssertionError("abort returns never")
+
+
+def bad_field(name: str, description: str) -> error_details_pb2.BadRequest:
+    """The detail of an invalid field."""
+    violation = error_details_pb2.BadRequest.FieldViolation(field=name, description=description)
+    return error_details_pb2.BadRequest(field_violations=[violation])
+
+
+def remedy(text: str) -> error_details_pb2.Help:
+    """The detail that says what to do."""
+    return error_details_pb2.Help(links=[error_details_pb2.Help.Link(description=text)])
+
+
+def find(table: dict[str, Any], name: str, context: Any) -> Any:
+    """What has this name, or NOT_FOUND."""
+    if name not in table:
+        refuse(context, CODE.NOT_FOUND, f"{name} does not exist", [])
+    return table[name]
+
+
+def need_new(table: dict[str, Any], name: str, context: Any) -> None:
+    """ALREADY_EXISTS where the name is taken."""
+    if name in table:
+        refuse(context, CODE.ALREADY_EXISTS, f"{name} exists", [])
+
+
+class Pools(pool_grpc.BackendPoolServiceServicer):
+    """Pools and backends."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+
+    def CreateBackendPool(self, request: Any, context: Any) -> Any:
+        self.world.heard("CreateBackendPool", request, context)
+        name = f"backendPools/{request.backend_pool_id}"
+        need_new(self.world.pools, name, context)
+        self.world.pools[name] = self.world.stored(request.backend_pool, name)
+        return self.world.pools[name]
+
+    def GetBackendPool(self, request: Any, context: Any) -> Any:
+        self.world.heard("GetBackendPool", request, context)
+        return find(self.world.pools, request.name, context)
+
+    def ListBackendPools(self, request: Any, context: Any) -> Any:
+        self.world.heard("ListBackendPools", request, context)
+        page, token = self.world.page_of([p for _, p in sorted(self.world.pools.items())], request)
+        return pool_pb.ListBackendPoolsResponse(backend_pools=page, next_page_token=token)
+
+    def DeleteBackendPool(self, request: Any, context: Any) -> Any:
+        self.world.heard("DeleteBackendPool", request, context)
+        find(self.world.pools, request.name, context)
+        members = [name for name in self.world.backends if name.startswith(f"{request.name}/")]
+        if members and not request.force:
+            message = f"{request.name} has {len(members)} backends"
+            refuse(context, CODE.FAILED_PRECONDITION, message, [remedy("delete them or set force")])
+        for name in members:
+            del self.world.backends[name]
+        del self.world.pools[request.name]
+        return self.world.deleted()
+
+    def CreateBackend(self, request: Any, context: Any) -> Any:
+        self.world.heard("CreateBackend", request, context)
+        find(self.world.pools, request.parent, context)
+        name = f"{request.parent}/backends/{request.backend_id}"
+        need_new(self.world.backends, name, context)
+        self.world.backends[name] = self.world.stored(request.backend, name)
+        return self.world.backends[name]
+
+    def GetBackend(self, request: Any, context: Any) -> Any:
+        self.world.heard("GetBackend", request, context)
+        return find(self.world.backends, request.name, context)
+
+    def ListBackends(self, request: Any, context: Any) -> Any:
+        self.world.heard("ListBackends", request, context)
+        if request.parent != "backendPools/-":
+            find(self.world.pools, request.parent, context)
+        prefix = request.parent.removesuffix("-") + ("" if request.parent.endswith("-") else "/")
+        members = [b for name, b in sorted(self.world.backends.items()) if name.startswith(prefix)]
+        page, token = self.world.page_of(members, request)
+        return pool_pb.ListBackendsResponse(backends=page, next_page_token=token)
+
+    def DeleteBackend(self, request: Any, context: Any) -> Any:
+        self.world.heard("DeleteBackend", request, context)
+        find(self.world.backends, request.name, context)
+        del self.world.backends[request.name]
+        return self.world.deleted()
+
+    def DrainBackend(self, request: Any, context: Any) -> Any:
+        self.world.heard("DrainBackend", request, context)
+        found = find(self.world.backends, request.name, context)
+        found.status.draining = True
+        return self.world.stored(found, request.name)
+
+    def UndrainBackend(self, request: Any, context: Any) -> Any:
+        self.world.heard("UndrainBackend", request, context)
+        found = find(self.world.backends, request.name, context)
+        found.status.draining = False
+        return self.world.stored(found, request.name)
+
+
+class Services(service_grpc.VirtualServiceServiceServicer):
+    """Virtual services."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+
+    def CreateVirtualService(self, request: Any, context: Any) -> Any:
+        self.world.heard("CreateVirtualService", request, context)
+        find(self.world.pools, request.virtual_service.backend_pool, context)
+        name = f"virtualServices/{request.virtual_service_id}"
+        need_new(self.world.services, name, context)
+        self.world.services[name] = self.world.stored(request.virtual_service, name)
+        return self.world.services[name]
+
+    def GetVirtualService(self, request: Any, context: Any) -> Any:
+        self.world.heard("GetVirtualService", request, context)
+        return find(self.world.services, request.name, context)
+
+    def ListVirtualServices(self, request: Any, context: Any) -> Any:
+        self.world.heard("ListVirtualServices", request, context)
+        page, token = self.world.page_of([s for _, s in sorted(self.world.services.items())], request)
+        return service_pb.ListVirtualServicesResponse(virtual_services=page, next_page_token=token)
+
+    def DeleteVirtualService(self, request: Any, context: Any) -> Any:
+        self.world.heard("DeleteVirtualService", request, context)
+        find(self.world.services, request.name, context)
+        del self.world.services[request.name]
+        return self.world.deleted()
+
+
+class Connections(connection_grpc.ConnectionServiceServicer):
+    """The connection table."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+
+    def PushConnections(self, requests: Any, context: Any) -> Iterator[Any]:
+        for request in requests:
+            self.world.heard("PushConnections", request, context)
+            if request.HasField("chunk"):
+                yield self._answer(request.chunk)
+
+    def _answer(self, chunk: connection_pb.PackedChunk) -> connection_pb.PushConnectionsResponse:
+        self.world.pushed += chunk.records
+        count = len(chunk.records) // RECORD.size
+        refusals = [
+            connection_pb.PushRefusal(index=index, reason=reason)  # type: ignore[arg-type]
+            for index, reason in self.world.push_refusals.items()
+        ]
+        return connection_pb.PushConnectionsResponse(
+            sequence=chunk.sequence, accepted=count - len(refusals), refusals=refusals
+        )
+
+    def GetConnection(self, request: Any, context: Any) -> Any:
+        self.world.heard("GetConnection", request, context)
+        for found in self.world.connections:
+            if (found.client_address, found.client_port) == (request.client_address, request.client_port):
+                return found
+        return refuse(context, CODE.NOT_FOUND, "no such connection in the table", [])
+
+    def ListConnections(self, request: Any, context: Any) -> Any:
+        self.world.heard("ListConnections", request, context)
+        page, token = self.world.page_of(self.world.connections, request)
+        return connection_pb.ListConnectionsResponse(connections=page, next_page_token=token)
+
+
+class Node(node_grpc.NodeServiceServicer):
+    """The node."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+
+    def GetNode(self, request: Any, context: Any) -> Any:
+        self.world.heard("GetNode", request, context)
+        return self.world.node
+
+    def WaitApplied(self, request: Any, context: Any) -> Any:
+        self.world.heard("WaitApplied", request, context)
+        node = self.world.node
+        return node_pb.WaitAppliedResponse(applied_revision=node.applied_revision, generation=node.generation)
+
+    def GetStatistics(self, request: Any, context: Any) -> Any:
+        self.world.heard("GetStatistics", request, context)
+        return self.world.statistics
+
+
+@contextmanager
+def serving(socket: Path) -> Iterator[World]:
+    """A fake that listens on this unix socket."""
+    world = World()
+    server = grpc.server(ThreadPoolExecutor(4))
+    pool_grpc.add_BackendPoolServiceServicer_to_server(Pools(world), server)
+    service_grpc.add_VirtualServiceServiceServicer_to_server(Services(world), server)
+    connection_grpc.add_ConnectionServiceServicer_to_server(Connections(world), server)
+    node_grpc.add_NodeServiceServicer_to_server(Node(world), server)
+    server.add_insecure_port(f"unix:{socket}")
+    server.start()
+    try:
+        yield world
+    finally:
+        server.stop(None).wait()
