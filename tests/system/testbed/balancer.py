@@ -11,7 +11,6 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
 
 import grpc
 from tiara import client
@@ -33,7 +32,7 @@ CONTROLPLANE = "controlplane"
 START_WAIT_S = 15.0
 CALL_S = 10.0
 
-T = TypeVar("T")
+SIZES = {"connections": 65536, "services": 4096, "backends": 4096, "heap-mb": 128}
 
 _MODES = {
     "l2": backend_pool_pb2.FORWARDING_MODE_L2_DIRECT_RETURN,
@@ -45,13 +44,17 @@ class Balancer:
     """Starts, kills and restarts the daemons; every call says what it waits for when it does not come."""
 
     def __init__(
-        self, topology: Topology, io: str = "af_packet", sizes: dict[str, int] | None = None
+        self,
+        topology: Topology,
+        io: str = "af_packet",
+        sizes: dict[str, int] | None = None,
+        environment: dict[str, str] | None = None,
     ) -> None:
         self.topology = topology
         self.instance = topology.name
         self.io = io
-        self.sizes = sizes or {"connections": 65536, "services": 4096, "backends": 4096, "heap-mb": 128}
-        self.environment: dict[str, str] = {}
+        self.sizes = sizes or SIZES
+        self.environment = environment or {}
         self._connect()
 
     # ---- daemons

@@ -288,10 +288,15 @@ def _names(share: dict[str, int]) -> str:
 
 
 @contextmanager
-def testbed(name: str, io: str) -> Iterator[tuple[Balancer, Traffic]]:
-    """Namespaces, servers, both daemons and the holder; all gone at the end, however it ends."""
+def testbed(
+    name: str, io: str, sizes: dict[str, int] | None = None, environment: dict[str, str] | None = None
+) -> Iterator[tuple[Balancer, Traffic]]:
+    """Namespaces, servers, both daemons and the holder; all gone at the end, however it ends.
+
+    `sizes` are those of the segment, `environment` is the control plane's.
+    """
     with Topology(name) as built:
-        balancer = Balancer(built, io)
+        balancer = Balancer(built, io, sizes, environment)
         balancer.start()
         with Traffic(built) as traffic:
             yield balancer, traffic

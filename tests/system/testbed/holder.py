@@ -31,6 +31,7 @@ SILENCE_S = 5.0
 OPEN_AT_ONCE = 64
 OPEN_WAIT_S = 8.0
 ASK_AGAIN_S = 0.25
+ASK_TIMES = 8
 TURN_S = 0.003
 
 
@@ -269,6 +270,25 @@ class Holder:
             self._end(flow)
         return {"servers": {str(flow.port): flow.server for flow in opened}}
 
+    def do_ask(self, client_port: int, targets: list[tuple[str, int]]) -> dict[str, Any]:
+        """Asks many UDP services from one client port; says who answered, in their order, "" where nobody did."""
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as sock:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 22)
+            sock.bind(("", client_port))
+            met: dict[tuple[str, int], str] = {}
+            for _ in range(ASK_TIMES):
+                silent = [target for each in targets if (target := (each[0], each[1])) not in met]
+                for position, target in enumerate(silent):
+                    sock.sendto(b"%d" % position, target)
+                    if position % OPEN_AT_ONCE == 0:
+                        self._turn()
+                        met |= _received(sock)
+                until = time.monotonic() + ASK_AGAIN_S
+                while time.monotonic() < until and len(met) < len(targets):
+                    self._turn()
+                    met |= _received(sock)
+        return {"servers": [met.get((each[0], each[1]), "") for each in targets]}
+
     def do_allow_move(self, servers: list[str]) -> dict[str, Any]:
         """From now on UDP flows of these servers may go elsewhere, once each time."""
         self.may_move = set(servers)
@@ -341,6 +361,17 @@ class Holder:
             self._end(flow)
         elif flow.protocol == "udp" and flow.outstanding and now - flow.outstanding[-1][1] > ASK_AGAIN_S:
             self._send(flow, now)
+
+
+def _received(sock: socket.socket) -> dict[tuple[str, int], str]:
+    """Who answered at each address."""
+    met = {}
+    try:
+        while True:
+            data, source = sock.recvfrom(2048)
+            met[source] = _parse(data)[0]
+    except BlockingIOError:
+        return met
 
 
 def _connect(protocol: str, target: tuple[str, int], port: int) -> socket.socket:

@@ -98,6 +98,11 @@ class Traffic:
         answer = self._ask("probe", **_where(protocol, client_ports, target))
         return {int(port): server for port, server in answer["servers"].items()}
 
+    def ask(self, client_port: int, targets: list[tuple[str, int]]) -> list[str]:
+        """Asks many UDP services from one client port; returns who answered, "" where nobody did."""
+        servers: list[str] = self._ask("ask", client_port=client_port, targets=targets)["servers"]
+        return servers
+
     def held_by(self, server: str) -> int:
         """TCP connections that this server answers."""
         count: int = self._ask("share")["tcp"].get(server, 0)

@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A worker that is alive but stopped: nothing is freed early, nothing grows without bound, nothing breaks."""
+
+from __future__ import annotations
+
+import signal
+import time
+
+import grpc
+import pytest
+from testbed import demo
+from testbed.balancer import DATAPLANE, Balancer
+from testbed.topology import server_address
+
+
+def stop_while_online(balancer: Balancer) -> None:
+    """SIGSTOP at a moment when the worker holds a generation: asleep it holds none."""
+    for _ in range(200):
+        balancer.signal(DATAPLANE, signal.SIGSTOP)
+        if any(worker.generation for worker in balancer.statistics(count=False).workers):
+            return
+        balancer.signal(DATAPLANE, signal.SIGCONT)
+        time.sleep(0.003)
+    pytest.fail("the worker was asleep each time it was stopped")
+
+
+def publish(balancer: Balancer, number: int) -> grpc.StatusCode | None:
+    """One change of the configuration; how waiting for it ended, None: packets see it."""
+    balancer.create_backend("web", f"extra{number}", server_address(4))
+    try:
+        balancer.wait_applied(wait_s=0.3)
+    except grpc.RpcError as error:
+        return error.code()
+    return None
+
+
+def test_stopped_worker_holds_back_publishing_and_then_catches_up() -> None:
+    """Changes are stored and wait, named after the worker; after SIGCONT packets see the newest, and no flow broke."""
+    with demo.testbed("test-stopped", "af_packet") as (balancer, traffic):
+        run = demo.Demo(balancer, traffic, hold_s=0.5, show=lambda _: None)
+        run.step("traffic", run.start_traffic)
+        stop_while_online(balancer)
+        try:
+            codes = [publish(balancer, number) for number in range(11)]
+            node = balancer.node()
+        finally:
+            balancer.signal(DATAPLANE, signal.SIGCONT)
+
+        assert None not in codes
+        assert node.applied_revision < node.stored_revision
+        assert 1 <= node.generations_waiting <= 8
+        assert "worker 0" in node.not_applied_reason
+
+        balancer.wait_applied()
+        after = balancer.node()
+        assert after.applied_revision == after.stored_revision
+        assert after.not_applied_reason == ""
+        run.step("after", lambda: None)
+        assert run.broken == []
