@@ -192,6 +192,8 @@ eal_af_packet(struct eal_line *line, const struct tiara_arguments *a,
 static void
 eal_af_xdp(struct eal_line *line, const struct tiara_arguments *a)
 {
+	/* one program, straight on the interface: what a kill leaves there can be taken off */
+	setenv("LIBXDP_SKIP_DISPATCHER", "1", 1);
 	eal_word(line, "--vdev=net_af_xdp0,iface=%s,start_queue=0,queue_count=%u%s", a->interface,
 		 a->worker_cnt, a->idle == TIARA_IDLE_SLEEP ? ",busy_budget=0" : "");
 }

@@ -189,17 +189,32 @@ main_segment_open(struct dataplane *d, struct tiara_error *error)
 
 /* ---- the port ---- */
 
-/* What interface.c refuses is said of the --io that named it. */
+/* What is wrong with the interface is said of the --io that named it. */
 static enum tiara_status
-main_interface_fail(const struct tiara_arguments *a, enum tiara_status status,
-		    struct tiara_error *error)
+main_interface_fail(const struct tiara_arguments *a, const char *why, struct tiara_error *error)
 {
-	struct tiara_error why = *error;
+	char text[380];
 
+	snprintf(text, sizeof(text), "%s", why);
 	snprintf(error->field, sizeof(error->field), "--io");
-	snprintf(error->message, sizeof(error->message), "--io %s:%s: %.380s",
-		 a->io == TIARA_IO_AF_XDP ? "af_xdp" : "af_packet", a->interface, why.message);
-	return status;
+	snprintf(error->message, sizeof(error->message), "--io %s:%s: %s",
+		 a->io == TIARA_IO_AF_XDP ? "af_xdp" : "af_packet", a->interface, text);
+	return error->status;
+}
+
+/* af_packet makes its own queues; af_xdp has those of the interface. */
+static enum tiara_status
+main_queues_check(const struct tiara_arguments *a, struct tiara_error *error)
+{
+	uint32_t queue_cnt = tiara_interface_queues(a->interface);
+
+	if (a->io != TIARA_IO_AF_XDP || a->worker_cnt <= queue_cnt)
+		return TIARA_OK;
+	*error = (struct tiara_error){.status = TIARA_INVALID, .field = "--workers"};
+	snprintf(error->message, sizeof(error->message),
+		 "--workers: %u workers need a queue each, but %s has %u; give at most that many, or "
+		 "--io af_packet:%s", a->worker_cnt, a->interface, queue_cnt, a->interface);
+	return TIARA_INVALID;
 }
 
 static enum tiara_status
@@ -213,7 +228,9 @@ main_interface_read(struct dataplane *d, struct tiara_error *error)
 	status = tiara_interface_read(a->interface, &d->interface, error);
 	if (status == TIARA_OK && !a->take_interface)
 		status = tiara_interface_check_unused(a->interface, error);
-	return status == TIARA_OK ? TIARA_OK : main_interface_fail(a, status, error);
+	if (status != TIARA_OK)
+		return main_interface_fail(a, error->message, error);
+	return main_queues_check(a, error);
 }
 
 static enum tiara_status
@@ -224,7 +241,7 @@ main_interface_take(const struct dataplane *d, struct tiara_error *error)
 
 	if (a->io != TIARA_IO_EAL)
 		status = tiara_interface_take(a->interface, error);
-	return status == TIARA_OK ? TIARA_OK : main_interface_fail(a, status, error);
+	return status == TIARA_OK ? TIARA_OK : main_interface_fail(a, error->message, error);
 }
 
 static enum tiara_status
@@ -234,7 +251,11 @@ main_port_open(struct dataplane *d, struct tiara_error *error)
 	struct tiara_dpdk_config config = tiara_eal_frames(a, d->interface.mtu_bytes);
 	enum tiara_status status = tiara_eal_start_ctl(a, &config, error);
 
-	return status == TIARA_OK ? tiara_dpdk_open_ctl(&d->port, &config, error) : status;
+	if (status == TIARA_OK)
+		status = tiara_dpdk_open_ctl(&d->port, &config, error);
+	if (status == TIARA_NOT_FOUND && a->io != TIARA_IO_EAL)
+		return main_interface_fail(a, "DPDK did not open it; its lines above say why", error);
+	return status;
 }
 
 static const char *
@@ -404,11 +425,19 @@ main_end(struct dataplane *d)
 	rte_eal_cleanup();
 }
 
+static bool
+main_is_argument(enum tiara_status status, const struct tiara_error *error)
+{
+	bool wrong = status == TIARA_INVALID || status == TIARA_BUSY || status == TIARA_NOT_FOUND;
+
+	return wrong && error->field[0] == '-';
+}
+
 static int
 main_failed(enum tiara_status status, const struct tiara_error *error)
 {
 	fprintf(stderr, "tiara-dataplane: %s\n", error->message);
-	return (status == TIARA_INVALID || status == TIARA_BUSY) && error->field[0] == '-' ? MAIN_EXIT_ARGUMENT : MAIN_EXIT_FAILED;
+	return main_is_argument(status, error) ? MAIN_EXIT_ARGUMENT : MAIN_EXIT_FAILED;
 }
 
 int

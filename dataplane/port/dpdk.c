@@ -230,7 +230,7 @@ dpdk_find(struct tiara_dpdk *self, struct rte_eth_dev_info *info, struct tiara_e
 {
 	self->port_id = (uint16_t)rte_eth_find_next(0);
 	if (self->port_id == RTE_MAX_ETHPORTS)
-		return dpdk_fail(error, TIARA_INVALID, "--io",
+		return dpdk_fail(error, TIARA_NOT_FOUND, "--io",
 				 "--io: EAL found no port; bind a NIC to a DPDK driver, give a virtual one "
 				 "after -- (as -- --vdev net_tap0), or use --io af_packet:IFACE");
 	if (rte_eth_dev_info_get(self->port_id, info))

@@ -50,7 +50,7 @@ struct tiara_dpdk {
 	struct tiara_dpdk_queue queue[TIARA_DPDK_QUEUE_MAX];
 };
 
-/* Opens and starts the first port that EAL knows. INVALID: error.field says which argument. */
+/* Opens and starts the first port that EAL knows. NOT_FOUND: none. error.field says which argument. */
 TIARA_MUST_CHECK enum tiara_status tiara_dpdk_open_ctl(struct tiara_dpdk *self,
 						       const struct tiara_dpdk_config *config,
 						       struct tiara_error *error);

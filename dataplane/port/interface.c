@@ -72,6 +72,21 @@ tiara_interface_read(const char *name, struct tiara_interface *interface, struct
 	return TIARA_OK;
 }
 
+uint32_t
+tiara_interface_queues(const char *name)
+{
+	struct ethtool_channels channels = {.cmd = ETHTOOL_GCHANNELS};
+	struct ifreq request = interface_request(name);
+	uint32_t pairs;
+
+	request.ifr_data = (void *)&channels;
+	if (interface_ioctl(SIOCETHTOOL, &request))
+		return 1;
+	pairs = channels.rx_count < channels.tx_count ? channels.rx_count : channels.tx_count;
+	pairs += channels.combined_count;
+	return pairs ? pairs : 1;
+}
+
 bool
 tiara_interface_default_route(char name[IFNAMSIZ])
 {
