@@ -6,6 +6,11 @@
 #include "table.h"
 #include "word.h"
 
+/* A test that includes table.c or sweep.c may yield or be killed at each step (tests/race). */
+#ifndef TIARA_STEP
+#define TIARA_STEP(n)
+#endif
+
 enum { REUSE_TENTATIVE_TICKS = 2 }; /* an insert takes microseconds: its process is dead or stopped */
 
 static inline union tiara_word

@@ -102,7 +102,9 @@ sweep_claim(const struct tiara_map *map, uint64_t *mine)
 	uint64_t n;
 
 	__atomic_store_n(mine, __atomic_load_n(claimed, __ATOMIC_RELAXED), __ATOMIC_SEQ_CST);
+	TIARA_STEP(6);
 	n = __atomic_fetch_add(claimed, 1, __ATOMIC_SEQ_CST);
+	TIARA_STEP(7);
 	__atomic_store_n(mine, n, __ATOMIC_RELEASE);
 	return n;
 }

@@ -4,11 +4,6 @@
 #include "hash.h"
 #include "reuse.h"
 
-/* A test that includes this file may stop the process at each numbered step (tests/race). */
-#ifndef TIARA_STEP
-#define TIARA_STEP(n)
-#endif
-
 enum {
 	TABLE_TRIES_POLITE = 16,    /* withdrawals for a lower-numbered owner before insisting */
 	TABLE_LOOKS_MAX = 1 << 16, /* looks at both buckets before an insert gives up */
@@ -163,7 +158,10 @@ table_clear(const struct tiara_found *found)
 	return table_swap(found, (union tiara_word){.all = 0});
 }
 
-/* A word that no owner has written before: a CAS that expects it cannot be fooled. */
+/*
+ * No other word in the table equals it: live processes have distinct owner numbers, and an owner
+ * never repeats a nonce. So a commit that finds it finds what was placed, never gone in between.
+ */
 static union tiara_word
 table_tentative(const struct table_insert *in)
 {

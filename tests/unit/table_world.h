@@ -1,0 +1,197 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A small segment for tests of dataplane/table: the real layout in shared anonymous memory, one
+ * generation in which every service and backend is ACTIVE. Nothing of dataplane/control.
+ */
+#ifndef TIARA_TESTS_TABLE_WORLD_H
+#define TIARA_TESTS_TABLE_WORLD_H
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "table/epoch.h"
+#include "table/hash.h"
+#include "table/table.h"
+
+#define CHECK(cond)                                                                                \
+	do {                                                                                       \
+		if (!(cond)) {                                                                     \
+			fprintf(stderr, "%s:%d: not so: %s\n", __FILE__, __LINE__, #cond);         \
+			abort();                                                                   \
+		}                                                                                  \
+	} while (0)
+
+enum {
+	WORLD_WORKERS = 8,
+	WORLD_SERVICES = 8,
+	WORLD_BACKENDS = 64,
+	WORLD_NEIGHBOURS = 64,
+	WORLD_TIMEOUT_TICKS = 10,
+};
+
+struct world {
+	struct tiara_map map;
+	struct tiara_view view;
+	struct tiara_age age;
+	struct tiara_service *service; /* of the generation made last */
+	struct tiara_backend *backend;
+	uint64_t total_bytes;
+};
+
+/* A small, good enough generator of its own: the same numbers on every machine. */
+static inline uint64_t
+world_random(uint64_t *state)
+{
+	uint64_t z = *state += 0x9e3779b97f4a7c15u;
+
+	z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
+	z = (z ^ z >> 27) * 0x94d049bb133111ebu;
+	return z ^ z >> 31;
+}
+
+static inline uint64_t
+world_take(uint64_t *end, uint64_t bytes)
+{
+	uint64_t off = *end;
+
+	*end = (off + bytes + 63) & ~63ull;
+	return off;
+}
+
+static inline void
+world_describe(struct tiara_segment *s, uint64_t bucket_cnt)
+{
+	uint64_t end = 0;
+
+	world_take(&end, sizeof *s);
+	s->bucket_cnt = bucket_cnt;
+	s->worker_max = WORLD_WORKERS;
+	s->service_max = WORLD_SERVICES;
+	s->backend_max = WORLD_BACKENDS;
+	s->neighbour_cnt = WORLD_NEIGHBOURS;
+	s->worker_off = world_take(&end, WORLD_WORKERS * sizeof(struct tiara_worker_slot));
+	s->root_off = world_take(&end, TIARA_ROOT_CNT * sizeof(struct tiara_root));
+	s->neighbour_off = world_take(&end, WORLD_NEIGHBOURS * sizeof(struct tiara_neighbour));
+	s->heap_off = world_take(&end, 65536);
+	s->table_off = world_take(&end, bucket_cnt * sizeof(struct tiara_bucket));
+	s->total_bytes = end;
+	s->table_secret[0] = 0x243f6a8885a308d3u;
+	s->table_secret[1] = 0x13198a2e03707344u;
+}
+
+/* A root in which all services and backends are ACTIVE; each generation has blocks of its own. */
+static inline void
+world_root(struct world *w, uint64_t generation)
+{
+	struct tiara_root *r = &w->map.root[generation % TIARA_ROOT_CNT];
+	uint64_t end = w->map.segment->heap_off + generation % TIARA_ROOT_CNT * 4096;
+
+	*r = (struct tiara_root){.generation = generation,
+				 .service_cnt = WORLD_SERVICES,
+				 .backend_cnt = WORLD_BACKENDS};
+	r->service_off = world_take(&end, WORLD_SERVICES * sizeof(struct tiara_service));
+	r->backend_off = world_take(&end, WORLD_BACKENDS * sizeof(struct tiara_backend));
+	w->service = (void *)(w->map.base + r->service_off);
+	w->backend = (void *)(w->map.base + r->backend_off);
+	memset(w->service, 0, end - r->service_off);
+	for (int i = 0; i < WORLD_SERVICES; i++) {
+		w->service[i].use = TIARA_USE_ACTIVE;
+		for (int j = 0; j < TIARA_STATE_CNT; j++)
+			w->service[i].timeout_ticks[j] = WORLD_TIMEOUT_TICKS;
+	}
+	for (int i = 0; i < WORLD_BACKENDS; i++)
+		w->backend[i].use = TIARA_USE_ACTIVE;
+}
+
+/* w must stay where it is: its age points into it. */
+static inline void
+world_make(struct world *w, uint64_t bucket_cnt)
+{
+	struct tiara_segment plan = {0};
+	void *base;
+
+	world_describe(&plan, bucket_cnt);
+	base = mmap(NULL, plan.total_bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	CHECK(base != MAP_FAILED);
+	memcpy(base, &plan, sizeof plan);
+	w->total_bytes = plan.total_bytes;
+	w->map = tiara_map_of(base);
+	world_root(w, 1);
+	tiara_sweep_start_ctl(&w->map);
+	tiara_epoch_publish_ctl(&w->map, 1);
+	w->view = tiara_view_of(&w->map, 1);
+	w->age = (struct tiara_age){.view = &w->view, .now = 100};
+}
+
+static inline void
+world_free(struct world *w)
+{
+	munmap(w->map.base, w->total_bytes);
+}
+
+static inline uint64_t
+world_hash(const struct world *w, uint64_t key)
+{
+	return tiara_hash_inline(key, w->map.segment->table_secret);
+}
+
+/* The live word of a connection: client n of a service, to a backend. */
+static inline union tiara_word
+world_word(uint32_t client, uint16_t service_idx, uint32_t backend_idx, uint16_t last_seen)
+{
+	union tiara_word w = {.key = tiara_key(client, 80, service_idx)};
+
+	w.entry.backend_idx = backend_idx;
+	w.entry.last_seen = last_seen;
+	w.entry.state = TIARA_STATE_ESTABLISHED;
+	return w;
+}
+
+static inline struct tiara_found
+world_find(const struct world *w, uint64_t key)
+{
+	uint64_t hash = world_hash(w, key);
+	struct tiara_found f;
+
+	tiara_table_lookup(&w->map, &w->age, &key, &hash, 1, &f);
+	return f;
+}
+
+static inline enum tiara_status
+world_insert(const struct world *w, struct tiara_inserter *inserter, const union tiara_word *word,
+	     struct tiara_found *f)
+{
+	return tiara_table_insert(&w->map, &w->age, inserter, world_hash(w, word->key), word, f);
+}
+
+/* How many live words (expired or not) a key has; the table's first promise is: never two. */
+static inline uint32_t
+world_copies(const struct world *w, uint64_t key)
+{
+	uint32_t cnt = 0;
+
+	for (uint64_t b = 0; b <= w->map.bucket_mask; b++)
+		for (int i = 0; i < TIARA_BUCKET_ENTRIES; i++) {
+			const struct tiara_entry *e = &w->map.bucket[b].entry[i];
+			union tiara_word word = {.entry = *e};
+
+			cnt += word.key == key && tiara_word_live(&word);
+		}
+	return cnt;
+}
+
+/* Words in a state, in the whole table. */
+static inline uint32_t
+world_in_state(const struct world *w, uint8_t state)
+{
+	uint32_t cnt = 0;
+
+	for (uint64_t b = 0; b <= w->map.bucket_mask; b++)
+		for (int i = 0; i < TIARA_BUCKET_ENTRIES; i++)
+			cnt += w->map.bucket[b].entry[i].state == state;
+	return cnt;
+}
+
+#endif
