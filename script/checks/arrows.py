@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from functools import cache
 
 from . import csource
 from .tree import Finding, Result, Tree
@@ -125,7 +126,7 @@ def _reached(
     tree: Tree, modules: dict[str, str], path: str, direct_only: bool
 ) -> Iterator[tuple[int, str, str]]:
     """Line, module and way of each import, through the tree's own modules unless direct_only."""
-    for line, first in imports(tree.text(path), _package(path)):
+    for line, first in _imports(tree, path):
         seen = {first: first}
         queue = [first]
         while queue:
@@ -133,14 +134,23 @@ def _reached(
             yield line, at, seen[at]
             if direct_only or at not in modules:
                 continue
-            for _, target in imports(tree.text(modules[at]), _package(modules[at])):
+            for _, target in _imports(tree, modules[at]):
                 if target not in seen:
                     seen[target] = f"{seen[at]} -> {target}"
                     queue.append(target)
 
 
-def imports(text: str, package: str) -> Iterator[tuple[int, str]]:
+def _imports(tree: Tree, path: str) -> tuple[tuple[int, str], ...]:
+    return _imports_of(tree.text(path), _package(path))
+
+
+@cache
+def _imports_of(text: str, package: str) -> tuple[tuple[int, str], ...]:
     """Line and full name of everything a module imports, wherever in it, by name or by a string."""
+    return tuple(_walk_imports(text, package))
+
+
+def _walk_imports(text: str, package: str) -> Iterator[tuple[int, str]]:
     try:
         module = ast.parse(text)
     except SyntaxError:  # ruff reports it

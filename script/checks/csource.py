@@ -22,9 +22,8 @@ def code(text: str) -> str:
 
 def includes(tree: Tree, path: str) -> Iterator[tuple[int, str]]:
     """Line and target of each include: a path of the tree where there is one, else as written."""
-    text = tree.text(path)
-    for match in _INCLUDE.finditer(text):
-        yield text.count("\n", 0, match.start()) + 1, _resolve(tree, path, match[2])
+    for line, written in _written_includes(tree.text(path)):
+        yield line, _resolve(tree, path, written)
 
 
 def reached(tree: Tree, path: str) -> Iterator[tuple[int, str, str]]:
@@ -35,18 +34,23 @@ def reached(tree: Tree, path: str) -> Iterator[tuple[int, str, str]]:
         while queue:
             at = queue.pop()
             yield line, at, seen[at]
-            if at in tree.files:
+            if at in tree.file_set:
                 for _, target in includes(tree, at):
                     if target not in seen:
                         seen[target] = f"{seen[at]} -> {target}"
                         queue.append(target)
 
 
+@cache
+def _written_includes(text: str) -> tuple[tuple[int, str], ...]:
+    return tuple((text.count("\n", 0, m.start()) + 1, m[2]) for m in _INCLUDE.finditer(text))
+
+
 def _resolve(tree: Tree, path: str, written: str) -> str:
     folder = PurePosixPath(path).parent
     for base in (folder, PurePosixPath("dataplane/include"), PurePosixPath("dataplane"), PurePosixPath()):
         candidate = _normal(base / written)
-        if candidate in tree.files:
+        if candidate in tree.file_set:
             return candidate
     return written
 

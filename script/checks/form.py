@@ -6,12 +6,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from .tree import Finding, Result, Tree, run
+from .tree import Finding, Result, Tree, one_line, run
 
 MEND = "run `script/check mend`"
 C_ENDS = (".c", ".h", ".cc", ".cpp", ".hpp")
 
 _CLANG = re.compile(r"^(?P<where>[^:\n]+:\d+):\d+: (?:error|warning): ", re.MULTILINE)
+_RUFF = re.compile(r"^ *--> (?P<where>[^:\n]+:\d+):\d+$", re.MULTILINE)
 
 
 def check(tree: Tree) -> Result:
@@ -38,13 +39,13 @@ def _c(tree: Tree) -> Iterator[Finding]:
     for where in first.values():
         yield Finding(where, "not as clang-format has it", MEND)
     if done.returncode and not first:
-        yield Finding(".clang-format", "clang-format fails", done.stderr.strip().replace("\n", " | "))
+        yield Finding(".clang-format", "clang-format fails", one_line(done))
 
 
 def _python(tree: Tree) -> Iterator[Finding]:
     done = run(tree, "ruff", "format", "--check", ".")
-    for line in done.stdout.splitlines():
-        if line.startswith("Would reformat: "):
-            yield Finding(line.removeprefix("Would reformat: "), "not as ruff format has it", MEND)
-    if done.returncode > 1:
-        yield Finding("pyproject.toml", "ruff format fails", done.stderr.strip().replace("\n", " | "))
+    found = dict.fromkeys(match["where"] for match in _RUFF.finditer(done.stdout))
+    for where in found:
+        yield Finding(where, "not as ruff format has it", MEND)
+    if done.returncode and not found:
+        yield Finding("pyproject.toml", "ruff format fails", one_line(done))

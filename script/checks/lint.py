@@ -10,7 +10,7 @@ import shutil
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
-from .tree import Finding, Result, Tree, run
+from .tree import Finding, Result, Tree, one_line, run
 
 _TIDY_CHECKS = (
     "-*,bugprone-*,-bugprone-easily-swappable-parameters,-bugprone-narrowing-conversions,"
@@ -30,7 +30,10 @@ _TIDY_FOLDERS = ("dataplane/table", "dataplane/path", "dataplane/control", "data
 def ruff(tree: Tree) -> Result:
     """ruff's rules, chosen in pyproject.toml."""
     done = run(tree, "ruff", "check", "--output-format=concise", ".")
-    return Result([_ruff_finding(line) for line in done.stdout.splitlines() if re.match(r"[^ ]+:\d+:", line)])
+    findings = [_ruff_finding(line) for line in done.stdout.splitlines() if re.match(r"[^ ]+:\d+:", line)]
+    if done.returncode and not findings:
+        findings.append(Finding("pyproject.toml", "ruff fails", one_line(done)))
+    return Result(findings)
 
 
 def tidy(tree: Tree) -> Result:
@@ -78,6 +81,9 @@ def _ruff_finding(line: str) -> Finding:
 
 def _tidy_one(tree: Tree, tool: str, path: str) -> Iterator[Finding]:
     done = run(tree, tool, "--quiet", f"--checks={_TIDY_CHECKS}", path, "--", *_TIDY_FLAGS)
-    for match in _TIDY_LINE.finditer(done.stdout):
+    found = list(_TIDY_LINE.finditer(done.stdout))
+    for match in found:
         where = match["where"].removeprefix(f"{tree.root}/")
         yield Finding(where, match["what"], "mend it, or NOLINT with the reason")
+    if done.returncode and not found:
+        yield Finding(path, "clang-tidy fails", one_line(done))

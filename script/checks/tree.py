@@ -49,6 +49,10 @@ class Tree:
         paths = sorted(set(listed.stdout.split("\0")) - {""})
         return tuple(path for path in paths if (self.root / path).is_file())
 
+    @cached_property
+    def file_set(self) -> frozenset[str]:
+        return frozenset(self.files)
+
     def under(self, *folders: str, ends: tuple[str, ...] = ("",)) -> list[str]:
         """Files below any of the folders ("" is the root) with one of the endings."""
         heads = tuple(folder and folder.rstrip("/") + "/" for folder in folders)
@@ -67,3 +71,10 @@ class Tree:
 def run(tree: Tree, *command: str, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
     """Runs a tool at the root and keeps what it says."""
     return subprocess.run(command, cwd=tree.root, capture_output=True, text=True, check=False, env=env)
+
+
+def one_line(done: subprocess.CompletedProcess[str]) -> str:
+    """All that a tool said, for a finding."""
+    return (
+        " | ".join((done.stderr + done.stdout).split("\n")).strip(" |") or f"it ended with {done.returncode}"
+    )

@@ -6,7 +6,7 @@ from __future__ import annotations
 import os
 import re
 
-from .tree import Finding, Result, Tree, run
+from .tree import Finding, Result, Tree, one_line, run
 
 _LINE = re.compile(r"^(?P<where>[^:\n]+:\d+): error: (?P<what>.*)$", re.MULTILINE)
 
@@ -22,7 +22,7 @@ def check(tree: Tree) -> Result:
         ]
         findings += found
         if done.returncode and not found:
-            findings.append(Finding("pyproject.toml", "mypy fails", (done.stderr + done.stdout).strip()))
+            findings.append(Finding("pyproject.toml", "mypy fails", one_line(done)))
     return Result(findings)
 
 

@@ -19,7 +19,7 @@ import generate  # noqa: E402
 from tiara_layout.description import Layout  # noqa: E402
 
 EXTENSION = "tiara.native._libtiara"
-HOW = "run `script/setup`, or set TIARA_BUILD to a meson build folder made with -Dpython=true"
+HOW = "run `script/setup`, or set TIARA_MESON_BUILD to a meson build folder made with -Dpython=true"
 
 
 @pytest.fixture(scope="session")
@@ -36,7 +36,7 @@ def layout() -> Layout:
 @pytest.fixture(scope="session")
 def extension_file() -> Path:
     """The shipped cffi extension. Not there: the test fails and says what to run."""
-    if build := os.environ.get("TIARA_BUILD"):
+    if build := os.environ.get("TIARA_MESON_BUILD"):
         return _only(Path(build), "_libtiara*.so")
     try:
         spec = importlib.util.find_spec(EXTENSION)
@@ -50,7 +50,7 @@ def extension_file() -> Path:
 @pytest.fixture(scope="session")
 def dataplane_file() -> Path:
     """The shipped tiara-dataplane. Not there: the test fails and says what to run."""
-    if build := os.environ.get("TIARA_BUILD"):
+    if build := os.environ.get("TIARA_MESON_BUILD"):
         return _only(Path(build), "tiara-dataplane")
     beside = Path(sys.executable).parent / "tiara-dataplane"
     found = str(beside) if beside.is_file() else shutil.which("tiara-dataplane")
@@ -72,5 +72,5 @@ def extension(extension_file: Path) -> ModuleType:
 def _only(build: Path, pattern: str) -> Path:
     found = [path for path in build.rglob(pattern) if path.is_file()]
     if len(found) != 1:
-        pytest.fail(f"TIARA_BUILD={build} holds {len(found)} files named {pattern}: {HOW}")
+        pytest.fail(f"TIARA_MESON_BUILD={build} holds {len(found)} files named {pattern}: {HOW}")
     return found[0]
