@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Resource names: "backendPools/{pool}", "backendPools/{pool}/backends/{backend}", "virtualServices/{service}"."""
+"""Resource names, as "backendPools/{pool}/backends/{backend}" and "virtualServices/{service}"."""
 
 from __future__ import annotations
 

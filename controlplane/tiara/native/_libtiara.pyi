@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-# The built extension. cffi's own stubs know FFI; the functions are typed by segment.py.
+# The built extension. Its types are libtiara.cdef's, which mypy cannot read; segment.py types the calls.
 from typing import Any
 
-from cffi import FFI
-
-ffi: FFI
+ffi: Any
 lib: Any

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From desired and observed state to what the data plane holds (the table of meanings in docs/design/0006)."""
+"""From desired and observed state to what the data plane holds (meanings: docs/design/0006)."""
 
 from __future__ import annotations
 

@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: Apache-2.0
+"""ConnectionService."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+from tiara.api.convert import connection_out, frontend_in, protocol_in
+from tiara.api.pages import Token, after, page_size
+from tiara.domain.checks import check_ipv4, check_range
+from tiara.domain.errors import InvalidField, Unimplemented
+from tiara.domain.layout import Limit, OnConflict
+from tiara.domain.names import parse_backend_name, parse_service_name
+from tiara.domain.observed import PushResult
+from tiara.reconciler import PushBackend, PushService, PushSession, Reconciler
+from tiara.reconciler.push import RECORD_BYTES
+from tiara.v1 import connection_pb2 as pb
+from tiara.v1 import connection_pb2_grpc
+
+_ON_CONFLICT = {
+    pb.ON_CONFLICT_UNSPECIFIED: OnConflict.CONFLICT_KEEP,
+    pb.ON_CONFLICT_KEEP: OnConflict.CONFLICT_KEEP,
+    pb.ON_CONFLICT_REPLACE: OnConflict.CONFLICT_REPLACE,
+}
+
+
+class ConnectionServicer(connection_pb2_grpc.ConnectionServiceServicer):
+    """See proto/tiara/v1/connection.proto."""
+
+    def __init__(self, reconciler: Reconciler) -> None:
+        self._reconciler = reconciler
+
+    async def PushConnections(
+        self, request_iterator: AsyncIterator[pb.PushConnectionsRequest], context: object
+    ) -> AsyncIterator[pb.PushConnectionsResponse]:
+        """Header, then chunks; each is answered in order."""
+        session: PushSession | None = None
+        sequence = 0
+        async for request in request_iterator:
+            if session is None:
+                session = await self._open(request)
+                continue
+            chunk = _chunk_of(request)
+            sequence += 1
+            if chunk.sequence != sequence:
+                raise InvalidField("chunk.sequence", f"is {chunk.sequence}, but {sequence} comes next")
+            yield _push_out(sequence, await session.push(chunk.records))
+
+    async def GetConnection(self, request: pb.GetConnectionRequest, context: object) -> pb.Connection:
+        """Looks one up."""
+        found = await self._reconciler.find_connection(
+            protocol_in("protocol", request.protocol),
+            check_ipv4("client_address", request.client_address),
+            check_range("client_port", request.client_port, 1, 65535),
+            check_ipv4("address", request.address),
+            check_range("port", request.port, 1, 65535),
+        )
+        return connection_out(found)
+
+    async def ListConnections(
+        self, request: pb.ListConnectionsRequest, context: object
+    ) -> pb.ListConnectionsResponse:
+        """Lists them."""
+        size = page_size(request.page_size)
+        service, backend = "", None
+        if request.virtual_service:
+            service = parse_service_name("virtual_service", request.virtual_service)
+        if request.backend:
+            backend = parse_backend_name("backend", request.backend)
+        kind = f"connections {request.virtual_service} {request.backend}"
+        position = after(kind, request.page_token) or "0"
+        if not position.isdecimal() or int(position) >= 1 << 64:
+            raise InvalidField("page_token", "is none of this list, with this parent and these filters")
+        views, cursor = await self._reconciler.list_connections(int(position), size, service, backend)
+        token = Token(kind, str(cursor)).text() if cursor is not None else ""
+        return pb.ListConnectionsResponse(
+            connections=[connection_out(view) for view in views], next_page_token=token
+        )
+
+    async def _open(self, request: pb.PushConnectionsRequest) -> PushSession:
+        if request.WhichOneof("message") != "header":
+            raise InvalidField("header", "must be the first message of the stream")
+        header = request.header
+        if header.format != Limit.PACKED_FORMAT:
+            raise Unimplemented(
+                f"header.format: {header.format} is not known; known formats: {Limit.PACKED_FORMAT}"
+            )
+        if header.record_bytes != RECORD_BYTES:
+            raise InvalidField("header.record_bytes", f"{header.record_bytes} is not {RECORD_BYTES}")
+        policy = next((to for value, to in _ON_CONFLICT.items() if value == header.on_conflict), None)
+        if policy is None:
+            raise InvalidField("header.on_conflict", f"must be KEEP or REPLACE, not {header.on_conflict}")
+        services = [_service_in(f"header.services[{i}]", entry) for i, entry in enumerate(header.services)]
+        backends = [_backend_in(f"header.backends[{i}]", entry) for i, entry in enumerate(header.backends)]
+        return await self._reconciler.open_push(services, backends, policy)
+
+
+def _chunk_of(request: pb.PushConnectionsRequest) -> pb.PackedChunk:
+    kind = request.WhichOneof("message")
+    if kind == "header":
+        raise InvalidField("header", "came twice")
+    if kind is None:
+        raise InvalidField("chunk", "must be set")
+    return request.chunk
+
+
+def _service_in(field: str, entry: pb.PackedService) -> PushService:
+    service = parse_service_name(f"{field}.virtual_service", entry.virtual_service)
+    frontend = frontend_in(f"{field}.frontend", entry.frontend) if entry.HasField("frontend") else None
+    return PushService(service, entry.uid, frontend)
+
+
+def _backend_in(field: str, entry: pb.PackedBackend) -> PushBackend:
+    return PushBackend(*parse_backend_name(f"{field}.backend", entry.backend), entry.uid)
+
+
+def _push_out(sequence: int, result: PushResult) -> pb.PushConnectionsResponse:
+    refused = [(i, pb.PUSH_REFUSAL_REASON_FULL) for i in result.full]
+    refused += [(i, pb.PUSH_REFUSAL_REASON_CONFLICT) for i in result.conflict]
+    return pb.PushConnectionsResponse(
+        sequence=sequence,
+        accepted=result.accepted,
+        refusals=[pb.PushRefusal(index=i, reason=reason) for i, reason in sorted(refused)],
+    )

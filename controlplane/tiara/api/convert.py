@@ -1,0 +1,267 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Between messages and domain values. Everything from outside is checked here or in ``validate``."""
+
+from __future__ import annotations
+
+from google.protobuf.duration_pb2 import Duration
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from tiara.domain.checks import check_ipv4, check_range
+from tiara.domain.errors import InvalidField
+from tiara.domain.layout import State
+from tiara.domain.model import (
+    Backend,
+    BackendStatus,
+    Forwarding,
+    Frontend,
+    Health,
+    HealthCheck,
+    Policy,
+    Pool,
+    Protocol,
+    Timeouts,
+    VirtualService,
+    Vxlan,
+)
+from tiara.domain.names import backend_name, parse_pool_name, pool_name, service_name
+from tiara.domain.observed import ConnectionView
+from tiara.v1 import backend_pool_pb2, connection_pb2, virtual_service_pb2
+
+_FORWARDING = {
+    backend_pool_pb2.FORWARDING_MODE_L2_DIRECT_RETURN: Forwarding.L2,
+    backend_pool_pb2.FORWARDING_MODE_VXLAN: Forwarding.VXLAN,
+}
+_POLICY = {
+    backend_pool_pb2.SELECTION_POLICY_UNSPECIFIED: Policy.MAGLEV,
+    backend_pool_pb2.SELECTION_POLICY_MAGLEV: Policy.MAGLEV,
+}
+_PROTOCOL = {
+    virtual_service_pb2.PROTOCOL_TCP: Protocol.TCP,
+    virtual_service_pb2.PROTOCOL_UDP: Protocol.UDP,
+}
+_FORWARDING_OUT = {value: key for key, value in _FORWARDING.items()}
+_PROTOCOL_OUT = {value: key for key, value in _PROTOCOL.items()}
+_HEALTH_OUT = {
+    Health.UNKNOWN: backend_pool_pb2.HEALTH_STATE_UNSPECIFIED,
+    Health.UP: backend_pool_pb2.HEALTH_STATE_UP,
+    Health.DOWN: backend_pool_pb2.HEALTH_STATE_DOWN,
+}
+_STATE_OUT = {
+    State.NEW: connection_pb2.CONNECTION_STATE_NEW,
+    State.ESTABLISHED: connection_pb2.CONNECTION_STATE_ESTABLISHED,
+    State.CLOSING: connection_pb2.CONNECTION_STATE_CLOSING,
+    State.UDP: connection_pb2.CONNECTION_STATE_UDP,
+}
+_DAY_MS = 86_400_000
+
+
+def duration_ms(field: str, value: Duration) -> int:
+    """Milliseconds, rounded down. Refuses what is negative, no duration, or over 3650 days."""
+    if not -999_999_999 <= value.nanos <= 999_999_999 or value.seconds * value.nanos < 0:
+        raise InvalidField(field, "is no duration: nanos must be under 1 s and have the sign of seconds")
+    if value.seconds < 0 or value.nanos < 0 or value.seconds * 1000 > 3650 * _DAY_MS:
+        raise InvalidField(field, f"{value.seconds} s is not in 0 s to 3650 days")
+    return value.seconds * 1000 + value.nanos // 1_000_000
+
+
+def pool_in(pool_id: str, message: backend_pool_pb2.BackendPool) -> Pool:
+    """A pool as a client wishes it; uid and times are still to be set."""
+    forwarding = _FORWARDING.get(message.forwarding_mode)
+    if forwarding is None:
+        raise _unknown("forwarding_mode", message.forwarding_mode, "L2_DIRECT_RETURN or VXLAN")
+    policy = _POLICY.get(message.policy)
+    if policy is None:
+        raise _unknown("policy", message.policy, "MAGLEV")
+    vxlan = _vxlan_in(message.vxlan) if message.HasField("vxlan") else None
+    check = _health_check_in(message.health_check) if message.HasField("health_check") else None
+    return Pool(pool_id, "", forwarding, vxlan, policy, message.selection_rows, check, message.fail_open)
+
+
+def pool_out(pool: Pool) -> backend_pool_pb2.BackendPool:
+    """A stored pool."""
+    message = backend_pool_pb2.BackendPool(
+        name=pool.name,
+        uid=pool.uid,
+        forwarding_mode=_FORWARDING_OUT[pool.forwarding],
+        policy=backend_pool_pb2.SELECTION_POLICY_MAGLEV,
+        selection_rows=pool.selection_rows,
+        fail_open=pool.fail_open,
+        etag=pool.etag,
+        create_time=timestamp(pool.create_ms),
+        revision=pool.revision,
+    )
+    if pool.vxlan:
+        message.vxlan.CopyFrom(
+            backend_pool_pb2.VxlanOptions(
+                vni=pool.vxlan.vni, port=pool.vxlan.port, inner_mac=pool.vxlan.inner_mac
+            )
+        )
+    if pool.health_check:
+        message.health_check.CopyFrom(_health_check_out(pool.health_check))
+    return message
+
+
+def backend_in(pool: str, backend_id: str, message: backend_pool_pb2.Backend) -> Backend:
+    """A backend as a client wishes it."""
+    weight = message.weight if message.HasField("weight") else 1
+    return Backend(pool, backend_id, "", message.address, message.port, weight)
+
+
+def backend_out(backend: Backend, status: BackendStatus) -> backend_pool_pb2.Backend:
+    """A stored backend and what is seen of it."""
+    seen = backend_pool_pb2.BackendStatus(
+        health=_HEALTH_OUT[status.health],
+        draining=status.draining,
+        drained=status.drained,
+        reason=status.reason,
+    )
+    if status.drain_deadline_ms is not None:
+        seen.drain_deadline.CopyFrom(timestamp(status.drain_deadline_ms))
+    return backend_pool_pb2.Backend(
+        name=backend.name,
+        uid=backend.uid,
+        address=backend.address,
+        port=backend.port,
+        weight=backend.weight,
+        etag=backend.etag,
+        create_time=timestamp(backend.create_ms),
+        revision=backend.revision,
+        status=seen,
+    )
+
+
+def service_in(service_id: str, message: virtual_service_pb2.VirtualService) -> VirtualService:
+    """A service as a client wishes it."""
+    frontends = tuple(
+        frontend_in(f"frontends[{i}]", frontend) for i, frontend in enumerate(message.frontends)
+    )
+    pool = parse_pool_name("backend_pool", message.backend_pool)
+    return VirtualService(service_id, "", frontends, pool, _timeouts_in(message.timeouts))
+
+
+def service_out(service: VirtualService) -> virtual_service_pb2.VirtualService:
+    """A stored service."""
+    times = service.timeouts
+    return virtual_service_pb2.VirtualService(
+        name=service.name,
+        uid=service.uid,
+        frontends=[frontend_out(frontend) for frontend in service.frontends],
+        backend_pool=pool_name(service.pool),
+        timeouts=virtual_service_pb2.Timeouts(
+            tcp_new=Duration(seconds=times.tcp_new),
+            tcp_established=Duration(seconds=times.tcp_established),
+            tcp_closing=Duration(seconds=times.tcp_closing),
+            udp=Duration(seconds=times.udp),
+        ),
+        etag=service.etag,
+        create_time=timestamp(service.create_ms),
+        revision=service.revision,
+    )
+
+
+def frontend_in(field: str, message: virtual_service_pb2.Frontend) -> Frontend:
+    """A frontend, checked."""
+    return Frontend(
+        check_ipv4(f"{field}.address", message.address),
+        protocol_in(f"{field}.protocol", message.protocol),
+        check_range(f"{field}.port", message.port, 1, 65535),
+    )
+
+
+def frontend_out(frontend: Frontend) -> virtual_service_pb2.Frontend:
+    """The inverse of ``frontend_in``."""
+    return virtual_service_pb2.Frontend(
+        address=frontend.address, protocol=_PROTOCOL_OUT[frontend.protocol], port=frontend.port
+    )
+
+
+def protocol_in(field: str, value: int) -> Protocol:
+    """TCP or UDP."""
+    for number, protocol in _PROTOCOL.items():
+        if number == value:
+            return protocol
+    raise _unknown(field, value, "TCP or UDP")
+
+
+def connection_out(view: ConnectionView) -> connection_pb2.Connection:
+    """An entry of the connection table."""
+    return connection_pb2.Connection(
+        protocol=_PROTOCOL_OUT[view.protocol],
+        client_address=view.client_address,
+        client_port=view.client_port,
+        address=view.address,
+        port=view.port,
+        virtual_service=service_name(view.service) if view.service else "",
+        backend=backend_name(view.pool, view.backend) if view.backend else "",
+        state=_STATE_OUT.get(view.state, connection_pb2.CONNECTION_STATE_UNSPECIFIED),
+        idle=Duration(seconds=view.idle),
+        expires=Duration(seconds=view.expires),
+        pushed=view.pushed,
+        forwarding=view.forwarding,
+    )
+
+
+def timestamp(unix_ms: int) -> Timestamp:
+    """From Unix time in milliseconds."""
+    return Timestamp(seconds=unix_ms // 1000, nanos=unix_ms % 1000 * 1_000_000)
+
+
+def _vxlan_in(message: backend_pool_pb2.VxlanOptions) -> Vxlan:
+    standard = Vxlan()
+    return Vxlan(
+        message.vni or standard.vni,
+        message.port or standard.port,
+        message.inner_mac or standard.inner_mac,
+    )
+
+
+def _health_check_in(message: backend_pool_pb2.HealthCheck) -> HealthCheck:
+    if message.WhichOneof("check") != "tcp":
+        raise InvalidField("health_check.check", "one must be set: tcp")
+    standard = HealthCheck(message.tcp.port)
+    interval, timeout = standard.interval_ms, standard.timeout_ms
+    if message.HasField("interval"):
+        interval = duration_ms("health_check.interval", message.interval)
+    if message.HasField("timeout"):
+        timeout = duration_ms("health_check.timeout", message.timeout)
+    return HealthCheck(
+        message.tcp.port, interval, timeout, message.rise or standard.rise, message.fall or standard.fall
+    )
+
+
+def _health_check_out(check: HealthCheck) -> backend_pool_pb2.HealthCheck:
+    return backend_pool_pb2.HealthCheck(
+        tcp=backend_pool_pb2.TcpCheck(port=check.port),
+        interval=_duration(check.interval_ms),
+        timeout=_duration(check.timeout_ms),
+        rise=check.rise,
+        fall=check.fall,
+    )
+
+
+def _timeouts_in(message: virtual_service_pb2.Timeouts) -> Timeouts:
+    standard = Timeouts()
+    return Timeouts(
+        _seconds_in("tcp_new", message, standard.tcp_new),
+        _seconds_in("tcp_established", message, standard.tcp_established),
+        _seconds_in("tcp_closing", message, standard.tcp_closing),
+        _seconds_in("udp", message, standard.udp),
+    )
+
+
+def _seconds_in(name: str, message: virtual_service_pb2.Timeouts, standard: int) -> int:
+    if name not in {field.name for field, _ in message.ListFields()}:
+        return standard
+    field = f"timeouts.{name}"
+    value: Duration = getattr(message, name)
+    if value.nanos:
+        raise InvalidField(field, f"{value.ToJsonString()} is not whole seconds")
+    return check_range(field, value.seconds, 1, 32768)
+
+
+def _duration(milliseconds: int) -> Duration:
+    return Duration(seconds=milliseconds // 1000, nanos=milliseconds % 1000 * 1_000_000)
+
+
+def _unknown(field: str, value: int, known: str) -> InvalidField:
+    return InvalidField(field, f"must be {known}" + (f", not {value}" if value else "; it is not set"))

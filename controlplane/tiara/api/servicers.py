@@ -1,0 +1,28 @@
+# SPDX-License-Identifier: Apache-2.0
+"""All services of tiara.v1 on one server."""
+
+from __future__ import annotations
+
+import grpc
+
+from tiara.api.backend_pool import BackendPoolServicer
+from tiara.api.connection import ConnectionServicer
+from tiara.api.node import NodeServicer
+from tiara.api.virtual_service import VirtualServiceServicer
+from tiara.reconciler import Reconciler
+from tiara.v1 import (
+    backend_pool_pb2_grpc,
+    connection_pb2_grpc,
+    node_pb2_grpc,
+    virtual_service_pb2_grpc,
+)
+
+
+def add_servicers(server: grpc.aio.Server, reconciler: Reconciler, node: str, version: str) -> None:
+    """Registers them. ``node`` is this node's id."""
+    backend_pool_pb2_grpc.add_BackendPoolServiceServicer_to_server(BackendPoolServicer(reconciler), server)
+    virtual_service_pb2_grpc.add_VirtualServiceServiceServicer_to_server(
+        VirtualServiceServicer(reconciler), server
+    )
+    connection_pb2_grpc.add_ConnectionServiceServicer_to_server(ConnectionServicer(reconciler), server)
+    node_pb2_grpc.add_NodeServiceServicer_to_server(NodeServicer(reconciler, node, version), server)

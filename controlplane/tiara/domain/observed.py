@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is seen of the node, its connections and its counters."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from tiara.domain.layout import State
+from tiara.domain.model import Frontend, Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class NodeView:
+    """The two daemons and the segment between them. Defaults: no segment yet."""
+
+    dataplane_version: str = ""
+    layout_id: str = ""
+    dataplane_live: bool = False
+    dataplane_starts: int = 0
+    first_forward_ns: int | None = None
+    page_bytes: int = 0
+    segment_bytes: int = 0
+    workers_online: int = 0
+    stored_revision: int = 0
+    applied_revision: int = 0
+    generation: int = 0
+    generations_waiting: int = 0
+    quarantined_services: int = 0
+    quarantined_backends: int = 0
+    not_applied_reason: str = ""
+    address: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionView:
+    """One entry of the connection table. Times in seconds; names may be empty: removed meanwhile."""
+
+    protocol: Protocol
+    client_address: str
+    client_port: int
+    address: str
+    port: int
+    service: str
+    pool: str
+    backend: str
+    state: State
+    idle: int
+    expires: int
+    pushed: bool
+    forwarding: str
+
+
+@dataclass(frozen=True, slots=True)
+class FlowView:
+    """Counters of a frontend or a backend; ``live`` is 0 unless counted."""
+
+    pkts: int = 0
+    bytes: int = 0
+    connections: int = 0
+    live: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerView:
+    """A worker's counters."""
+
+    worker: int
+    generation: int
+    bursts: int
+    busy_share: float
+
+
+@dataclass(frozen=True, slots=True)
+class StatisticsView:
+    """Counters since the segment was created. Defaults: no segment yet."""
+
+    verdicts: dict[str, int] = field(default_factory=dict)
+    events: dict[str, int] = field(default_factory=dict)
+    rx_pkts: int = 0
+    rx_bytes: int = 0
+    tx_pkts: int = 0
+    tx_bytes: int = 0
+    live: int = 0
+    capacity: int = 0
+    differ: int = 0
+    services: dict[tuple[str, Frontend], FlowView] = field(default_factory=dict)
+    backends: dict[tuple[str, str], FlowView] = field(default_factory=dict)
+    shares: dict[tuple[str, str], float] = field(default_factory=dict)
+    workers: tuple[WorkerView, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class PushResult:
+    """The answer to one chunk: positions by why they did not get in."""
+
+    accepted: int
+    full: tuple[int, ...] = ()
+    conflict: tuple[int, ...] = ()

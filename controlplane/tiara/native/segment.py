@@ -1,0 +1,368 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The segment as a Python object. One thread at a time; every call releases the GIL while in C."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from tiara.domain.dataplane import BackendKey, BackendSpec, ServiceKey, ServiceSpec
+from tiara.domain.layout import OnConflict, Role, Status
+from tiara.domain.model import Protocol
+from tiara.native import convert
+from tiara.native._libtiara import ffi, lib
+from tiara.native.errors import NativeError
+from tiara.native.values import (
+    BackendSlot,
+    CollectInfo,
+    Counters,
+    Flow,
+    NativeConnection,
+    SegmentInfo,
+    ServiceSlot,
+    Usage,
+    Worker,
+)
+
+ANY = 0xFFFFFFFF
+"""For ``connections_list``: no filter."""
+
+END = 0xFFFFFFFFFFFFFFFF
+"""The cursor of ``connections_list`` after the last page."""
+
+_PATH_BYTES = 4096
+
+
+def layout_id() -> int:
+    """The layout that this extension was compiled with."""
+    return int(lib.tiara_layout_id())
+
+
+def locate(instance: str) -> Path:
+    """Where the segment of an instance is, or would be created."""
+    path = ffi.new("char[]", _PATH_BYTES)
+    _call(lib.tiara_segment_locate, instance.encode(), path, _PATH_BYTES)
+    return Path(convert.text(path))
+
+
+def create(
+    path: Path,
+    *,
+    connections: int = 65536,
+    worker_max: int = 1,
+    service_max: int = 1024,
+    backend_max: int = 1024,
+    heap_bytes: int = 16 << 20,
+) -> None:
+    """Creates a segment: what the data plane does, here for tests and tools."""
+    config = ffi.new(
+        "struct tiara_segment_config *", [connections, worker_max, service_max, backend_max, heap_bytes]
+    )
+    _call(lib.tiara_segment_create, bytes(path), config)
+
+
+def maglev_fill(offsets: Sequence[int], skips: Sequence[int], weights: Sequence[int], rows: int) -> bytes:
+    """``tiara.planner.fill_plain`` at C's speed."""
+    out = bytearray(4 * rows)
+    _call(
+        lib.tiara_maglev_fill,
+        _words(offsets),
+        _words(skips),
+        _words(weights),
+        len(weights),
+        ffi.from_buffer("uint32_t[]", out),
+        rows,
+    )
+    return bytes(out)
+
+
+def select_row(client_address: str, client_port: int, secret: bytes, rows: int) -> int:
+    """The row of the selection table that a client's connection starts from."""
+    port = int.from_bytes(client_port.to_bytes(2, "big"), "little")
+    return int(lib.tiara_select_row(convert.address_in(client_address), port, _secret(secret), rows))
+
+
+class Segment:
+    """A mapped segment. Use ``attach``; ``detach`` gives the role back."""
+
+    def __init__(self, path: Path, handle: Any) -> None:
+        self.path = path
+        self._handle = handle
+        self.info = self.describe()
+
+    @classmethod
+    def attach(cls, path: Path, role: Role = Role.READER) -> Segment:
+        """Maps it and takes the role. ``NativeError``: BUSY, LAYOUT, NOT_FOUND, IO."""
+        out = ffi.new("struct tiara_handle **")
+        _call(lib.tiara_segment_attach, bytes(path), int(role), out)
+        return cls(path, out[0])
+
+    def detach(self) -> None:
+        """Unmaps it; safe to call twice."""
+        if self._handle is not None:
+            lib.tiara_segment_detach(self._handle)
+            self._handle = None
+
+    def describe(self) -> SegmentInfo:
+        """Sizes, liveness, and what the data plane tells of itself."""
+        info = ffi.new("struct tiara_segment_info *")
+        _call(lib.tiara_segment_describe, self._handle, info)
+        return convert.segment_info(info)
+
+    @contextmanager
+    def change(self) -> Iterator[Change]:
+        """One change at a time; aborted when the block ends without a commit."""
+        out = ffi.new("struct tiara_change **")
+        _call(lib.tiara_change_begin, self._handle, out)
+        change = Change(out[0])
+        try:
+            yield change
+        finally:
+            change.abort()
+
+    def collect(self) -> CollectInfo:
+        """Frees what no worker uses any more; tells which generation every worker has."""
+        info = ffi.new("struct tiara_collect_info *")
+        _call(lib.tiara_generation_collect, self._handle, info)
+        return CollectInfo(
+            info.generation,
+            info.applied_generation,
+            info.roots_waiting,
+            info.quarantined_services,
+            info.quarantined_backends,
+            info.slowest_worker,
+        )
+
+    def backends(self) -> Iterator[BackendSlot]:
+        """All backend records of the current generation that are in use."""
+        spec = ffi.new("struct tiara_backend_spec *")
+        for idx in self._indices(lib.tiara_backend_read, spec):
+            yield convert.backend_slot(idx, spec)
+
+    def services(self) -> Iterator[ServiceSlot]:
+        """All service records of the current generation that are in use."""
+        spec = ffi.new("struct tiara_service_spec *")
+        for idx in self._indices(lib.tiara_service_read, spec):
+            yield convert.service_slot(idx, spec)
+
+    def service_rows(self, idx: int) -> bytes:
+        """Backend indices of a service's selection table, native uint32."""
+        count = ffi.new("uint32_t *", 0)
+        spec = ffi.new("struct tiara_service_spec *")
+        _call(lib.tiara_service_read, self._handle, idx, spec)
+        rows = bytearray(4 * spec.table_cnt)
+        count[0] = spec.table_cnt
+        _call(lib.tiara_service_rows, self._handle, idx, ffi.from_buffer("uint32_t[]", rows), count)
+        return bytes(rows[: 4 * count[0]])
+
+    def push(
+        self, records: bytes, service_idx: Sequence[int], backend_idx: Sequence[int], policy: OnConflict
+    ) -> bytes:
+        """Inserts packed v1 records; a status byte for each. INVALID: nothing was inserted."""
+        count = len(records) // 16
+        result = bytearray(count)
+        _call(
+            lib.tiara_connections_push,
+            self._handle,
+            ffi.from_buffer("struct tiara_packed_connection[]", records),
+            count,
+            _words(service_idx),
+            len(service_idx),
+            _words(backend_idx),
+            len(backend_idx),
+            int(policy),
+            ffi.from_buffer("uint8_t[]", result),
+        )
+        return bytes(result)
+
+    def find(
+        self, protocol: Protocol, client_address: str, client_port: int, address: str, port: int
+    ) -> NativeConnection | None:
+        """One connection, or None."""
+        found = ffi.new("struct tiara_connection *")
+        try:
+            _call(
+                lib.tiara_connection_find,
+                self._handle,
+                convert.address_in(client_address),
+                _port(client_port),
+                convert.address_in(address),
+                _port(port),
+                int(protocol),
+                found,
+            )
+        except NativeError as error:
+            if error.status is Status.NOT_FOUND:
+                return None
+            raise
+        return convert.connection(found)
+
+    def connections_list(
+        self, cursor: int, limit: int, service_idx: int = ANY, backend_idx: int = ANY
+    ) -> tuple[list[NativeConnection], int]:
+        """Up to ``limit`` connections and the next cursor. May be empty before the end."""
+        where = ffi.new("uint64_t *", cursor)
+        count = ffi.new("uint32_t *")
+        page = ffi.new("struct tiara_connection[]", limit)
+        _call(lib.tiara_connections_list, self._handle, where, service_idx, backend_idx, page, limit, count)
+        return [convert.connection(page[i]) for i in range(count[0])], where[0]
+
+    def connections_count(self) -> Usage:
+        """Counts live connections by scanning the table."""
+        services = array("Q", bytes(8 * self.info.service_max))
+        backends = array("Q", bytes(8 * self.info.backend_max))
+        usage = ffi.new("struct tiara_usage *")
+        _call(
+            lib.tiara_connections_count,
+            self._handle,
+            ffi.from_buffer("uint64_t[]", services),
+            ffi.from_buffer("uint64_t[]", backends),
+            usage,
+        )
+        return Usage(usage.live, usage.differ, usage.capacity, tuple(services), tuple(backends))
+
+    def counters(self) -> Counters:
+        """Sums over workers."""
+        total = ffi.new("struct tiara_worker_counters *")
+        _call(lib.tiara_counters_read, self._handle, total)
+        return convert.counters(total)
+
+    def service_flow(self, idx: int) -> Flow:
+        """A service's counters, summed over workers."""
+        return self._flow(lib.tiara_service_counters, idx)
+
+    def backend_flow(self, idx: int) -> Flow:
+        """A backend's counters, summed over workers."""
+        return self._flow(lib.tiara_backend_counters, idx)
+
+    def workers(self) -> list[Worker]:
+        """Workers that have run."""
+        slot = ffi.new("struct tiara_worker_slot *")
+        found = []
+        for idx in range(self.info.worker_max):
+            _call(lib.tiara_worker_read, self._handle, idx, slot)
+            if slot.generation or slot.busy_cycles or slot.idle_cycles:
+                found.append(Worker(idx, slot.generation, slot.bursts, slot.busy_cycles, slot.idle_cycles))
+        return found
+
+    def disable_quarantine_for_test(self) -> None:
+        """Only for the test that proves it needed: indices are reused at once."""
+        lib.tiara_quarantine_disable_for_test(self._handle)
+
+    def _flow(self, function: Any, idx: int) -> Flow:
+        total = ffi.new("struct tiara_flow_counter *")
+        _call(function, self._handle, idx, total)
+        return convert.flow(total)
+
+    def _indices(self, read: Any, spec: Any) -> Iterator[int]:
+        idx = 0
+        while True:
+            try:
+                _call(read, self._handle, idx, spec)
+            except NativeError as error:
+                if error.status is Status.NOT_FOUND:
+                    return
+                raise
+            if spec.record.use:
+                yield idx
+            idx += 1
+
+
+class Change:
+    """A generation in the making. Nothing a reader sees changes before ``commit``."""
+
+    def __init__(self, change: Any) -> None:
+        self._change = change
+
+    def abort(self) -> None:
+        """Leaves no trace; safe to call twice and after ``commit``."""
+        if self._change is not None:
+            lib.tiara_change_abort(self._change)
+            self._change = None
+
+    def secret(self, secret: bytes) -> None:
+        """Sets the selection secret, 16 bytes."""
+        _call(lib.tiara_change_secret, self._change, _secret(secret))
+
+    def put_backend(self, value: BackendSpec) -> int:
+        """New or changed: its index."""
+        spec = ffi.new("struct tiara_backend_spec *")
+        convert.fill_backend(spec, value)
+        return self._put(lib.tiara_change_backend_put, spec)
+
+    def remove_backend(self, key: BackendKey) -> None:
+        """Its connections select again; its index goes into quarantine."""
+        pool, backend, uid = key
+        _call(
+            lib.tiara_change_backend_remove, self._change, pool.encode(), backend.encode(), bytes.fromhex(uid)
+        )
+
+    def table(self, rows: bytes, idx: Sequence[int], reuse_off: int) -> int:
+        """A selection table's offset. ``rows`` are native uint32 positions in ``idx``."""
+        out = ffi.new("uint64_t *")
+        _call(
+            lib.tiara_change_table,
+            self._change,
+            ffi.from_buffer("uint32_t[]", rows),
+            len(rows) // 4,
+            _words(idx),
+            len(idx),
+            reuse_off,
+            out,
+        )
+        return int(out[0])
+
+    def put_service(self, value: ServiceSpec, table_off: int, table_cnt: int) -> int:
+        """New or changed: its index."""
+        spec = ffi.new("struct tiara_service_spec *")
+        convert.fill_service(spec, value, table_off, table_cnt)
+        return self._put(lib.tiara_change_service_put, spec)
+
+    def remove_service(self, key: ServiceKey) -> None:
+        """Its packets end in no_service; its index goes into quarantine."""
+        service, uid, vip, port, protocol = key
+        _call(
+            lib.tiara_change_service_remove,
+            self._change,
+            service.encode(),
+            bytes.fromhex(uid),
+            convert.address_in(vip),
+            _port(port),
+            protocol,
+        )
+
+    def commit(self, revision: int) -> int:
+        """Publishes; the new generation, or 0 when nothing differed and none was made."""
+        change, self._change = self._change, None
+        out = ffi.new("uint64_t *")
+        status = _call(lib.tiara_change_commit, change, revision, out)
+        return 0 if status is Status.UNCHANGED else int(out[0])
+
+    def _put(self, function: Any, spec: Any) -> int:
+        out = ffi.new("uint32_t *")
+        _call(function, self._change, spec, out)
+        return int(out[0])
+
+
+def _call(function: Any, *arguments: Any) -> Status:
+    error = ffi.new("struct tiara_error *")
+    status = function(*arguments, error)
+    if status not in (lib.TIARA_OK, lib.TIARA_UNCHANGED):
+        raise convert.raised(status, error)
+    return Status(status)
+
+
+def _words(numbers: Sequence[int]) -> Any:
+    return ffi.from_buffer("uint32_t[]", array("I", numbers))
+
+
+def _secret(secret: bytes) -> Any:
+    low, high = secret[:8], secret[8:]
+    return ffi.new("uint64_t[2]", [int.from_bytes(low, "little"), int.from_bytes(high, "little") >> 1])
+
+
+def _port(port: int) -> int:
+    return int.from_bytes(port.to_bytes(2, "big"), "little")

@@ -1,0 +1,265 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Everything that touches the segment. Lives on one thread; the event loop only sees its values."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+from tiara.domain.dataplane import BackendKey, ServiceKey
+from tiara.domain.errors import InvalidField, NotFound, Unavailable
+from tiara.domain.layout import OnConflict, Role, Status, Use
+from tiara.domain.model import Protocol
+from tiara.domain.names import backend_name, service_name
+from tiara.domain.observed import ConnectionView, PushResult
+from tiara.native import NativeError, Segment, maglev_fill
+from tiara.native.segment import ANY, END
+from tiara.native.values import CollectInfo, NativeConnection, SegmentInfo
+from tiara.planner import PoolInput, PoolPlan, plan_pool, plan_service, shares
+from tiara.planner.maglev import row_maker
+from tiara.reconciler.apply import Edit
+from tiara.reconciler.held import Held
+from tiara.reconciler.work import Work
+
+_ROWS_KEPT = 64
+"""Filled tables kept in memory: a pool whose usable backends are the same is not filled again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """What a look at the segment found. ``epoch`` counts the segments attached so far."""
+
+    epoch: int
+    info: SegmentInfo | None = None
+    collect: CollectInfo | None = None
+    down: frozenset[str] = frozenset()
+    """Uids of the backends that were DOWN when this segment was attached."""
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """The generation that holds the work, and how many records were written for it."""
+
+    generation: int
+    written: int
+
+
+class Actuator:
+    """Attaches the segment of an instance, applies work to it, reads it."""
+
+    def __init__(self, where: Callable[[], Path], secret: bytes) -> None:
+        self._where = where
+        self._secret = secret
+        self._segment: Segment | None = None
+        self._identity = (0, 0)
+        self._epoch = 0
+        self._down: frozenset[str] = frozenset()
+        self._inputs: dict[str, PoolInput] = {}
+        self._shares: dict[str, dict[BackendKey, float]] = {}
+        self.held = Held()
+        self._make_rows = lru_cache(_ROWS_KEPT)(row_maker(secret, maglev_fill))
+
+    @property
+    def segment(self) -> Segment:
+        """The attached one, or ``Unavailable`` with the remedy."""
+        if self._segment is None:
+            raise Unavailable("there is no segment yet: start tiara-dataplane once, then try again")
+        return self._segment
+
+    def look(self) -> Sighting:
+        """Attaches if there is something new to attach, and collects."""
+        try:
+            self._follow()
+            if self._segment is None:
+                return Sighting(self._epoch, problem="there is no segment: start tiara-dataplane")
+            collect = self._segment.collect()
+            return Sighting(self._epoch, self._segment.describe(), collect, self._down)
+        except NativeError as error:
+            return Sighting(self._epoch, problem=_attach_problem(error))
+
+    def apply(self, work: Work) -> Applied:
+        """Makes the segment hold the work with one generation, or changes nothing and raises."""
+        segment = self.segment
+        plans = {pool: self._plan(given) for pool, given in work.pools.items() if given}
+        with segment.change() as change:
+            edit = Edit(change, self.held)
+            change.secret(self._secret)
+            self._write(edit, work, plans)
+            generation = change.commit(work.revision)
+        edit.finish()
+        self._remember(work)
+        return Applied(generation or segment.describe().generation, edit.written)
+
+    def close(self) -> None:
+        """Gives the role back."""
+        if self._segment is not None:
+            self._segment.detach()
+            self._segment = None
+
+    def shares(self, pool: str) -> dict[BackendKey, float]:
+        """Shares of rows of a pool's selection table, by backend."""
+        if pool not in self._shares and pool in self._inputs:
+            self._shares[pool] = dict(shares(self._plan(self._inputs[pool]).table))
+        return self._shares.get(pool, {})
+
+    def push(
+        self,
+        records: bytes,
+        services: Sequence[ServiceKey],
+        backends: Sequence[BackendKey],
+        policy: OnConflict,
+    ) -> PushResult:
+        """Inserts one chunk; the names are looked up again, because indices move between chunks."""
+        service_idx = [self._service_idx(i, key) for i, key in enumerate(services)]
+        backend_idx = [self._backend_idx(i, key) for i, key in enumerate(backends)]
+        try:
+            result = self.segment.push(records, service_idx, backend_idx, policy)
+        except NativeError as error:
+            if error.status is Status.INVALID:
+                raise InvalidField(f"chunk.{error.field}", f"{error.message}; nothing was pushed") from None
+            raise
+        return _push_result(result)
+
+    def find(
+        self, protocol: Protocol, client_address: str, client_port: int, address: str, port: int
+    ) -> ConnectionView | None:
+        """One connection."""
+        found = self.segment.find(protocol, client_address, client_port, address, port)
+        return self._view(found) if found else None
+
+    def connections(
+        self, cursor: int, limit: int, services: frozenset[ServiceKey], backend: BackendKey | None
+    ) -> tuple[list[ConnectionView], int | None]:
+        """Connections from ``cursor`` on, and the next cursor (None: the end). Empty filter: any."""
+        service_idx = {self.held.services[key].idx for key in services if key in self.held.services}
+        slot = self.held.backends.get(backend) if backend else None
+        if (services and not service_idx) or (backend and not slot):
+            self.segment.describe()
+            return [], None
+        page, cursor = self.segment.connections_list(
+            cursor,
+            limit,
+            next(iter(service_idx)) if len(service_idx) == 1 else ANY,
+            slot.idx if slot else ANY,
+        )
+        views = [self._view(found) for found in page if not service_idx or found.service_idx in service_idx]
+        return views, None if cursor == END else cursor
+
+    def _follow(self) -> None:
+        path = self._where()
+        try:
+            stat = path.stat()
+        except FileNotFoundError:
+            return
+        if self._segment is not None and (stat.st_dev, stat.st_ino) == self._identity:
+            return
+        self.close()
+        self.held = Held()
+        segment = Segment.attach(path, Role.CONTROLPLANE)
+        self._segment, self._identity = segment, (stat.st_dev, stat.st_ino)
+        self.held = Held.read(segment)
+        self._down = frozenset(
+            slot.spec.uid for slot in self.held.backends.values() if slot.spec.use is Use.DOWN
+        )
+        self._epoch += 1
+
+    def _plan(self, given: PoolInput) -> PoolPlan:
+        return plan_pool(
+            given,
+            lambda pool, backends, weights, rows: self._make_rows(
+                pool, tuple(backends), tuple(weights), rows
+            ),
+        )
+
+    def _write(self, edit: Edit, work: Work, plans: dict[str, PoolPlan]) -> None:
+        wanted_services = {
+            spec.key: (spec, service.pool)
+            for service in work.services.values()
+            if service
+            for spec in plan_service(service)
+        }
+        wanted_backends = {spec.key for plan in plans.values() for spec in plan.backends}
+        names = self.held.service_keys.keys() if work.full else work.services.keys()
+        pools = self.held.pool_keys.keys() if work.full else work.pools.keys()
+        edit.remove_services(
+            [key for name in names for key in self.held.service_keys[name] - wanted_services.keys()]
+        )
+        edit.remove_backends([key for pool in pools for key in self.held.pool_keys[pool] - wanted_backends])
+        for plan in plans.values():
+            edit.put_backends(plan)
+        tables: dict[str, int] = {}
+        for spec, pool in wanted_services.values():
+            table = plans[pool].table
+            if pool not in tables:
+                tables[pool] = edit.put_table(table, self._reuse_off(work, pool))
+            edit.put_service(spec, tables[pool], table.row_cnt)
+
+    def _reuse_off(self, work: Work, pool: str) -> int:
+        for service in work.services.values():
+            if service and service.pool == pool:
+                for key in self.held.service_keys.get(service.id, ()):
+                    return self.held.services[key].table_off
+        return 0
+
+    def _remember(self, work: Work) -> None:
+        for pool, given in work.pools.items():
+            self._shares.pop(pool, None)
+            if given:
+                self._inputs[pool] = given
+            else:
+                self._inputs.pop(pool, None)
+
+    def _service_idx(self, i: int, key: ServiceKey) -> int:
+        slot = self.held.services.get(key)
+        if slot is None:
+            raise NotFound(service_name(key[0]), f"header.services[{i}]")
+        return slot.idx
+
+    def _backend_idx(self, i: int, key: BackendKey) -> int:
+        slot = self.held.backends.get(key)
+        if slot is None:
+            raise NotFound(backend_name(key[0], key[1]), f"header.backends[{i}]")
+        return slot.idx
+
+    def _view(self, found: NativeConnection) -> ConnectionView:
+        service = self.held.service_by_idx.get(found.service_idx)
+        backend = self.held.backend_by_idx.get(found.backend_idx)
+        return ConnectionView(
+            found.protocol,
+            found.client_address,
+            found.client_port,
+            found.address,
+            found.port,
+            service.service if service else "",
+            backend.pool if backend else "",
+            backend.backend if backend else "",
+            found.state,
+            found.idle_ticks,
+            found.expires_ticks,
+            found.pushed,
+            backend.forward.label if backend else "",
+        )
+
+
+def _attach_problem(error: NativeError) -> str:
+    match error.status:
+        case Status.NOT_FOUND:
+            return "there is no segment: start tiara-dataplane"
+        case Status.BUSY:
+            return f"the segment has another control plane: {error}"
+        case _:
+            return f"the segment cannot be used: {error}"
+
+
+def _push_result(result: bytes) -> PushResult:
+    accepted = result.count(Status.OK)
+    if accepted == len(result):
+        return PushResult(accepted)
+    return PushResult(
+        accepted,
+        tuple(i for i, status in enumerate(result) if status == Status.FULL),
+        tuple(i for i, status in enumerate(result) if status == Status.CONFLICT),
+    )

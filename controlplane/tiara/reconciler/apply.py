@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One change of the segment: from planned records to the calls that make the difference."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from tiara.domain.dataplane import BackendKey, SelectionTable, ServiceKey, ServiceSpec
+from tiara.domain.layout import Status, Use
+from tiara.native import Change, NativeError
+from tiara.native.values import BackendSlot, ServiceSlot
+from tiara.planner import PoolPlan
+from tiara.reconciler.held import Held
+
+_K = TypeVar("_K")
+
+
+@dataclass(slots=True)
+class Edit:
+    """Writes differences to ``change``; ``finish`` brings ``held`` up to date after the commit."""
+
+    change: Change
+    held: Held
+    written: int = 0
+    _backends: dict[BackendKey, BackendSlot] = field(default_factory=dict)
+    _services: dict[ServiceKey, ServiceSlot] = field(default_factory=dict)
+    _gone: list[BackendKey] = field(default_factory=list)
+    _ended: list[ServiceKey] = field(default_factory=list)
+
+    def remove_services(self, keys: Iterable[ServiceKey]) -> None:
+        """Ends services. What is gone already stays gone."""
+        for key in keys:
+            if self.held.services[key].use is not Use.GONE:
+                _unless_absent(self.change.remove_service, key)
+                self.written += 1
+            self._ended.append(key)
+
+    def remove_backends(self, keys: Iterable[BackendKey]) -> None:
+        """Removes backends. A record that says GONE may be a drained one: removed too."""
+        for key in keys:
+            _unless_absent(self.change.remove_backend, key)
+            self.written += 1
+            self._gone.append(key)
+
+    def put_backends(self, plan: PoolPlan) -> None:
+        """Writes the records that differ."""
+        for spec in plan.backends:
+            slot = self.held.backends.get(spec.key)
+            if slot is None or slot.spec != spec:
+                self._backends[spec.key] = BackendSlot(self.change.put_backend(spec), spec)
+                self.written += 1
+
+    def put_table(self, table: SelectionTable, reuse_off: int) -> int:
+        """The table's offset; ``reuse_off`` is taken where it holds the same rows."""
+        if not table.rows:
+            return 0
+        return self.change.table(table.rows, [self._backend_idx(key) for key in table.backends], reuse_off)
+
+    def put_service(self, spec: ServiceSpec, table_off: int, table_cnt: int) -> None:
+        """Writes the record if it differs."""
+        slot = self.held.services.get(spec.key)
+        if slot and (slot.spec, slot.table_off, slot.table_cnt) == (spec, table_off, table_cnt):
+            return
+        idx = self.change.put_service(spec, table_off, table_cnt)
+        self._services[spec.key] = ServiceSlot(idx, Use.ACTIVE, spec, table_off, table_cnt)
+        self.written += 1
+
+    def finish(self) -> None:
+        """After the commit."""
+        for service in self._ended:
+            self.held.remove_service(service)
+        for backend in self._gone:
+            self.held.remove_backend(backend)
+        for backend_slot in self._backends.values():
+            self.held.put_backend(backend_slot)
+        for service_slot in self._services.values():
+            self.held.put_service(service_slot)
+
+    def _backend_idx(self, key: BackendKey) -> int:
+        slot = self._backends.get(key) or self.held.backends[key]
+        return slot.idx
+
+
+def _unless_absent(remove: Callable[[_K], None], key: _K) -> None:
+    try:
+        remove(key)
+    except NativeError as error:
+        if error.status is not Status.NOT_FOUND:
+            raise

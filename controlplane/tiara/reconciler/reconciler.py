@@ -1,0 +1,305 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The loop that makes the segment hold what the store says, and what the API reads of it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TypeVar
+
+import structlog
+
+from tiara.domain.dataplane import BackendKey, ServiceKey
+from tiara.domain.errors import InvalidField, NotFound, Unavailable
+from tiara.domain.layout import OnConflict
+from tiara.domain.model import Backend, BackendStatus, Health, Pool, Protocol, Resource, VirtualService
+from tiara.domain.observed import ConnectionView, NodeView, PushResult, StatisticsView
+from tiara.health import Monitor, Target
+from tiara.native import NativeError, locate
+from tiara.planner import plan_service
+from tiara.reconciler import report
+from tiara.reconciler.actuator import Actuator, Applied, Sighting
+from tiara.reconciler.catalogue import Catalogue
+from tiara.reconciler.configuration import Configuration, Room, now_ms
+from tiara.reconciler.observed import Observed
+from tiara.reconciler.progress import Progress
+from tiara.reconciler.push import Dictionaries, PushBackend, PushService, PushSession, resolve
+from tiara.reconciler.work import Dirty, Work
+from tiara.store import Store
+
+LOOK_S = 0.2
+"""Between two looks at the segment when nothing is going on."""
+
+_EAGER_S = 0.002
+"""The first pause while workers move to a new generation; doubles up to ``LOOK_S``."""
+
+_RETRY_S = 0.5
+"""Before work that the segment refused is tried again."""
+
+PUSH_WAIT_S = 10.0
+"""How long a push waits for the names in its header to be in the segment."""
+
+_T = TypeVar("_T")
+
+
+class Reconciler:
+    """Use ``await Reconciler.start(...)`` and ``await close()``. Writes go through ``configuration``."""
+
+    def __init__(
+        self, store: Store, catalogue: Catalogue, actuator: Actuator, clock_ms: Callable[[], int] = now_ms
+    ) -> None:
+        self.configuration = Configuration(store, catalogue, self._announced, self._room, clock_ms)
+        self._catalogue = catalogue
+        self._actuator = actuator
+        self._native = ThreadPoolExecutor(1, thread_name_prefix="native")
+        self._progress = Progress()
+        self._observed = Observed(clock_ms)
+        self._monitor = Monitor(self._probed)
+        self._backend_by_uid: dict[str, Backend] = {}
+        self._dirty = Dirty()
+        self._epoch = 0
+        self._retry_at = 0.0
+        self._pause_s = LOOK_S
+        self._kick = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+        self._log = structlog.get_logger("reconciler")
+
+    @classmethod
+    async def start(
+        cls,
+        store: Store,
+        instance: str = "default",
+        *,
+        where: Callable[[], Path] | None = None,
+        clock_ms: Callable[[], int] = now_ms,
+    ) -> Reconciler:
+        """Loads the store, adopts the segment if there is one, and begins to follow both."""
+        catalogue = Catalogue(await store.load())
+        actuator = Actuator(where or (lambda: locate(instance)), await store.secret())
+        reconciler = cls(store, catalogue, actuator, clock_ms)
+        await reconciler._begin()
+        return reconciler
+
+    async def close(self) -> None:
+        """Stops; what is published stays."""
+        if self._task:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+        await self._monitor.close()
+        await self._run_native(self._actuator.close)
+        self._native.shutdown(wait=False)
+
+    def status(self, backend: Backend) -> BackendStatus:
+        """What is seen of a backend."""
+        return self._observed.status(backend)
+
+    async def wait_applied(self, revision: int, timeout_s: float) -> tuple[int, int]:
+        """Waits until every worker uses ``revision`` (0: the newest); applied revision and generation."""
+        stored = self._catalogue.revision
+        if revision > stored:
+            raise InvalidField("revision", f"{revision} is newer than the newest stored one, {stored}")
+        await self._progress.wait_applied(revision or stored, timeout_s)
+        collect = self._progress.sighting.collect
+        return self._progress.applied_revision, collect.generation if collect else 0
+
+    def node(self) -> NodeView:
+        """The node as of the last look."""
+        return report.node(self._progress, self._catalogue.revision)
+
+    async def statistics(self, count_connections: bool) -> StatisticsView:
+        """Counters; empty while there is no segment."""
+        if self._progress.sighting.info is None:
+            return StatisticsView()
+        view = await self._read(lambda: report.statistics(self._actuator, count_connections))
+        return report.complete(view, self._catalogue)
+
+    async def find_connection(
+        self, protocol: Protocol, client_address: str, client_port: int, address: str, port: int
+    ) -> ConnectionView:
+        """One connection, or ``NotFound``."""
+        found = await self._read(
+            lambda: self._actuator.find(protocol, client_address, client_port, address, port)
+        )
+        if found is None:
+            raise NotFound(
+                f"a connection {protocol.label} {client_address}:{client_port} to {address}:{port}"
+            )
+        return found
+
+    async def list_connections(
+        self, cursor: int, limit: int, service: str, backend: tuple[str, str] | None
+    ) -> tuple[list[ConnectionView], int | None]:
+        """A page of connections, and the next cursor (None: the end)."""
+        services: frozenset[ServiceKey] = frozenset()
+        key: BackendKey | None = None
+        if service:
+            found = self.configuration.service(service, "virtual_service")
+            services = frozenset(spec.key for spec in plan_service(found))
+        if backend:
+            owner = self.configuration.backend(*backend, "backend")
+            key = (owner.pool, owner.id, owner.uid)
+        return await self._read(lambda: self._actuator.connections(cursor, limit, services, key))
+
+    async def open_push(
+        self, services: Sequence[PushService], backends: Sequence[PushBackend], on_conflict: OnConflict
+    ) -> PushSession:
+        """Resolves a stream's names and waits until the segment has them."""
+        dictionaries = resolve(self.configuration, services, backends, on_conflict)
+        await self._read(lambda: self._actuator.segment)
+        await self._progress.wait_published(self._catalogue.revision, PUSH_WAIT_S)
+        return PushSession(dictionaries, self._push)
+
+    async def _push(self, records: bytes, known: Dictionaries) -> PushResult:
+        return await self._read(
+            lambda: self._actuator.push(records, known.services, known.backends, known.on_conflict)
+        )
+
+    async def _read(self, call: Callable[[], _T]) -> _T:
+        try:
+            return await self._run_native(call)
+        except NativeError as error:
+            raise Unavailable(f"the segment cannot be used now: {error}") from error
+
+    async def _run_native(self, call: Callable[[], _T]) -> _T:
+        return await asyncio.get_running_loop().run_in_executor(self._native, call)
+
+    async def _begin(self) -> None:
+        for backend in self._catalogue.all_backends():
+            self._backend_by_uid[backend.uid] = backend
+            self._observed.expect_drain(backend)
+        await self._look()
+        for backend in self._catalogue.all_backends():
+            self._check_health(backend)
+        self._task = asyncio.create_task(self._follow(), name="reconciler")
+
+    def _room(self) -> Room:
+        info = self._progress.sighting.info
+        return Room(info.backend_max, info.service_max) if info else Room()
+
+    def _announced(self, put: Sequence[Resource], removed: Sequence[Resource]) -> None:
+        for value in (*put, *removed):
+            match value:
+                case Pool():
+                    self._dirty.pools.add(value.id)
+                case Backend():
+                    self._dirty.pools.add(value.pool)
+                case VirtualService():
+                    self._dirty.services.add(value.id)
+                    self._dirty.pools.add(value.pool)
+        for value in removed:
+            if isinstance(value, Backend):
+                self._forget(value)
+        for value in put:
+            if isinstance(value, Backend):
+                self._welcome(value)
+        self._kick.set()
+
+    def _welcome(self, backend: Backend) -> None:
+        known = backend.uid in self._backend_by_uid
+        self._backend_by_uid[backend.uid] = backend
+        self._observed.expect_drain(backend)
+        if not known:
+            self._check_health(backend)
+
+    def _forget(self, backend: Backend) -> None:
+        self._backend_by_uid.pop(backend.uid, None)
+        self._observed.forget(backend.uid)
+        self._monitor.remove(backend.uid)
+
+    def _check_health(self, backend: Backend) -> None:
+        check = self._catalogue.pools[backend.pool].health_check
+        if check:
+            target = Target(backend.uid, backend.address, check)
+            self._monitor.add(target, self._observed.health(backend.uid))
+
+    def _probed(self, uid: str, health: Health, reason: str) -> None:
+        backend = self._backend_by_uid.get(uid)
+        if backend and self._observed.record(uid, health, reason):
+            self._log.info("health", backend=backend.name, health=str(health), reason=reason)
+            self._dirty.pools.add(backend.pool)
+            self._kick.set()
+
+    async def _follow(self) -> None:
+        while True:
+            try:
+                await self._cycle()
+            except Exception:
+                self._log.exception("reconciling failed; it is tried again")
+                self._progress.problem = "an unexpected error; the control plane's log has it"
+                self._retry_at = _now() + _RETRY_S
+            await self._rest()
+
+    async def _cycle(self) -> None:
+        await self._look()
+        self._dirty.pools |= self._observed.passed() & self._catalogue.pools.keys()
+        if self._progress.sighting.info and self._work_waits() and _now() >= self._retry_at:
+            await self._apply(self._dirty.take(self._catalogue, self._observed.seen))
+
+    def _work_waits(self) -> bool:
+        dirty = self._dirty
+        return dirty.full or bool(dirty.pools or dirty.services)
+
+    async def _look(self) -> None:
+        sighting = await self._run_native(self._actuator.look)
+        if sighting.epoch != self._epoch:
+            self._epoch = sighting.epoch
+            await self._adopt(sighting)
+        was_live = self._progress.live
+        await self._progress.see(sighting)
+        info = sighting.info
+        self._monitor.carry(info.start_cnt if info and info.dataplane_live else 0)
+        if self._progress.live != was_live:
+            self._log.info("data plane", running=self._progress.live)
+
+    async def _adopt(self, sighting: Sighting) -> None:
+        self._dirty.full = True
+        self._retry_at = 0.0
+        checked = {
+            uid
+            for uid in sighting.down & self._backend_by_uid.keys()
+            if self._catalogue.pools[self._backend_by_uid[uid].pool].health_check
+        }
+        self._observed.adopt_down(checked)
+        await self._progress.restart()
+        self._log.info("segment attached", generation=sighting.info.generation if sighting.info else 0)
+
+    async def _apply(self, work: Work) -> None:
+        try:
+            applied = await self._run_native(lambda: self._actuator.apply(work))
+        except Exception as error:
+            self._dirty.give_back(work)
+            if not isinstance(error, NativeError):
+                raise
+            self._refused(work, error)
+            return
+        await self._published(work, applied)
+
+    def _refused(self, work: Work, error: NativeError) -> None:
+        if self._progress.problem != error.message:
+            self._log.warning("not applied", revision=work.revision, reason=error.message)
+        self._progress.problem = error.message
+        self._retry_at = _now() + _RETRY_S
+
+    async def _published(self, work: Work, applied: Applied) -> None:
+        self._log.debug(
+            "published", revision=work.revision, generation=applied.generation, records=applied.written
+        )
+        await self._progress.publish(work.revision, applied.generation)
+        await self._look()
+        self._pause_s = _EAGER_S
+
+    async def _rest(self) -> None:
+        eager = self._progress.live and not self._progress.settled
+        self._pause_s = min(self._pause_s * 2, LOOK_S) if eager else LOOK_S
+        try:
+            async with asyncio.timeout(self._pause_s):
+                await self._kick.wait()
+        except TimeoutError:
+            pass
+        self._kick.clear()
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
