@@ -38,7 +38,7 @@ collect_count(struct tiara_handle *handle)
 		collect_count_gone(q, backend[i].use, backend[i].use_generation, &q->backends);
 }
 
-/* Pairs with the count before the slots are reset, at a data plane's start (segment.c). */
+/* Pairs with tiara_sweep_start_ctl, which counts before it resets the slots. */
 static uint64_t
 collect_restarts(const struct tiara_handle *handle)
 {

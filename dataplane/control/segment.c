@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -119,22 +120,15 @@ segment_lock(const char *path, int fd, enum tiara_role role, struct tiara_error 
 	return control_error(error, TIARA_IO, "role", "cannot lock %s: %s", path, strerror(errno));
 }
 
-/*
- * A data plane starts. The restart is counted before a slot is reset (release): who sees a slot
- * reset, sees that a slice may have been left half swept. Pairs with the loads in tiara_sweep_passed
- * and collect.c.
- */
+/* A data plane starts: whatever workers it had before are gone. */
 static void
 segment_reset_workers(struct tiara_map *map)
 {
-	struct tiara_segment *s = map->segment;
+	uint64_t *start_cnt = &map->segment->node.start_cnt;
 
-	__atomic_store_n(&s->sweep_restarts, s->sweep_restarts + 1, __ATOMIC_RELEASE);
-	for (uint32_t i = 0; i < s->worker_max; i++) {
-		__atomic_store_n(&map->worker[i].generation, 0, __ATOMIC_RELEASE);
-		__atomic_store_n(&map->worker[i].sweep_slice, UINT64_MAX, __ATOMIC_RELEASE);
-	}
-	__atomic_store_n(&s->node.start_cnt, s->node.start_cnt + 1, __ATOMIC_RELAXED);
+	tiara_sweep_start_ctl(map);
+	tiara_epoch_start_ctl(map);
+	__atomic_store_n(start_cnt, *start_cnt + 1, __ATOMIC_RELAXED);
 }
 
 static void
@@ -162,7 +156,11 @@ segment_state_make(struct tiara_handle *handle, struct tiara_error *error)
 	state->heap_units = s->heap_bytes / TIARA_HEAP_UNIT_BYTES;
 	state->heap_bits = calloc((state->heap_units + 63) / 64, 8);
 	state->quarantine.counted_generation = UINT64_MAX;
+	/* A tentative word of a killed predecessor must not look like one of ours. */
 	state->inserter.owner = TIARA_OWNER_CONTROL;
+	if (getrandom(&state->inserter.nonce, sizeof(state->inserter.nonce), 0) < 0)
+		return control_error(error, TIARA_IO, "", "no random numbers: getrandom: %s",
+				     strerror(errno));
 	if (!state->heap_bits)
 		return control_out_of_memory(error);
 	if (status == TIARA_OK)
