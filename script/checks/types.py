@@ -1,30 +1,44 @@
 # SPDX-License-Identifier: Apache-2.0
-"""mypy, strict: what is shipped and the tools beside it."""
+"""mypy, strict: what is shipped, the tools beside it, tests and benchmarks."""
 
 from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterator
+from pathlib import PurePosixPath
 
 from .tree import Finding, Result, Tree, one_line, run
 
 _LINE = re.compile(r"^(?P<where>[^:\n]+:\d+): error: (?P<what>.*)$", re.MULTILINE)
+_TOOLS = "dataplane/layout"
 
 
 def check(tree: Tree) -> Result:
-    """Type errors."""
-    findings: list[Finding] = []
-    for path, targets in (("controlplane", ["-p", "tiara"]), ("script:dataplane/layout", _tools(tree))):
-        env = {**os.environ, "MYPYPATH": path}
-        done = run(tree, "mypy", "--strict", "--no-error-summary", *targets, env=env)
-        found = [
-            Finding(m["where"], m["what"], "mypy --strict refuses it") for m in _LINE.finditer(done.stdout)
-        ]
-        findings += found
-        if done.returncode and not found:
-            findings.append(Finding("pyproject.toml", "mypy fails", one_line(done)))
+    """Type errors. A folder of tests is a run of its own: their conftest.py share one name."""
+    findings = [
+        *_run(tree, ["controlplane"], ["-p", "tiara"]),
+        *_run(tree, ["script", _TOOLS], ["-p", "checks", "-p", "tiara_layout", "-m", "generate"]),
+    ]
+    for folder, files in sorted(_folders(tree).items()):
+        findings += _run(tree, ["controlplane", _TOOLS, folder], files)
     return Result(findings)
 
 
-def _tools(tree: Tree) -> list[str]:
-    return ["-p", "checks", "-p", "tiara_layout", *tree.under("dataplane/layout/generate.py")]
+def _folders(tree: Tree) -> dict[str, list[str]]:
+    """Python files of bench and of each folder of tests."""
+    found: dict[str, list[str]] = {}
+    for path in tree.under("tests", "bench", ends=(".py",)):
+        folder = str(PurePosixPath(*PurePosixPath(path).parts[: 2 if path.startswith("tests/") else 1]))
+        found.setdefault(folder, []).append(path)
+    return found
+
+
+def _run(tree: Tree, search: list[str], targets: list[str]) -> Iterator[Finding]:
+    env = {**os.environ, "MYPYPATH": ":".join(search)}
+    done = run(tree, "mypy", "--strict", "--no-error-summary", *targets, env=env)
+    found = list(_LINE.finditer(done.stdout))
+    for match in found:
+        yield Finding(match["where"], match["what"], "mypy --strict refuses it")
+    if done.returncode and not found:
+        yield Finding("pyproject.toml", "mypy fails", one_line(done))
