@@ -79,15 +79,20 @@ class World:
 
 def refuse(context: Any, code: grpc.StatusCode, message: str, details: list[Any]) -> NoReturn:
     """Ends a call with google.rpc details."""
-    packed = []
-    for detail in details:
-        packed.append(AnyMessage())
-        packed[-1].Pack(detail)
-    number = code.value[0]  # type: ignore[index]
+    packed = [_packed(detail) for detail in details]
+    number = code.value[0]
     context.abort_with_status(
         rpc_status.to_status(status_pb2.Status(code=number, message=message, details=packed))
     )
     raise AssertionError("abort returns never")
+
+
+def _packed(detail: Any) -> AnyMessage:
+    if isinstance(detail, AnyMessage):
+        return detail
+    packed = AnyMessage()
+    packed.Pack(detail)
+    return packed
 
 
 def bad_field(name: str, description: str) -> error_details_pb2.BadRequest:
@@ -150,9 +155,11 @@ class Pools(pool_grpc.BackendPoolServiceServicer):
 
     def CreateBackend(self, request: Any, context: Any) -> Any:
         self.world.heard("CreateBackend", request, context)
-        find(self.world.pools, request.parent, context)
+        pool = find(self.world.pools, request.parent, context)
         name = f"{request.parent}/backends/{request.backend_id}"
         need_new(self.world.backends, name, context)
+        if pool.HasField("health_check"):
+            request.backend.status.health = pool_pb.HEALTH_STATE_UP
         self.world.backends[name] = self.world.stored(request.backend, name)
         return self.world.backends[name]
 

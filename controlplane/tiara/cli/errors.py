@@ -102,19 +102,13 @@ def _connect_once(address: str) -> None:
 
 
 def _lines(error: grpc.Call) -> Iterator[str]:
-    """The server's message, then what its details add."""
+    """The server's message, then what its details add to it."""
     message = error.details() or error.code().name.lower().replace("_", " ")
     yield message
-    for line in _detail_lines(error):
-        if line not in message:
-            yield line
-
-
-def _detail_lines(error: grpc.Call) -> Iterator[str]:
     for detail in _details(error):
-        yield from _bad_fields(detail)
-        yield from _preconditions(detail)
-        yield from _remedies(detail)
+        for subject, text in _said(detail):
+            if text not in message:
+                yield f"{subject}: {text}" if subject else text
 
 
 def _details(error: grpc.Call) -> list[Any]:
@@ -125,25 +119,17 @@ def _details(error: grpc.Call) -> list[Any]:
     return list(status.details) if status is not None else []
 
 
-def _bad_fields(detail: Any) -> Iterator[str]:
+def _said(detail: Any) -> Iterator[tuple[str, str]]:
+    """What a google.rpc detail says, and about what; nothing where it is of another kind."""
     bad = error_details_pb2.BadRequest()
     if detail.Unpack(bad):
-        for violation in bad.field_violations:
-            yield f"{violation.field}: {violation.description}"
-
-
-def _preconditions(detail: Any) -> Iterator[str]:
+        yield from ((violation.field, violation.description) for violation in bad.field_violations)
     failure = error_details_pb2.PreconditionFailure()
     if detail.Unpack(failure):
-        for violation in failure.violations:
-            yield f"{violation.subject}: {violation.description}"
-
-
-def _remedies(detail: Any) -> Iterator[str]:
-    help_ = error_details_pb2.Help()
-    if detail.Unpack(help_):
-        for link in help_.links:
-            yield link.description
+        yield from ((violation.subject, violation.description) for violation in failure.violations)
+    remedies = error_details_pb2.Help()
+    if detail.Unpack(remedies):
+        yield from (("", link.description) for link in remedies.links)
     info = error_details_pb2.ErrorInfo()
     if detail.Unpack(info) and "remedy" in info.metadata:
-        yield info.metadata["remedy"]
+        yield "", info.metadata["remedy"]

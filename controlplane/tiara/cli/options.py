@@ -2,11 +2,11 @@
 """What commands have in common: how a read is shown and how a write ends."""
 
 import functools
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from time import sleep
 from typing import Any, TypeVar
 
 import click
@@ -74,7 +74,7 @@ class Reader:
             return
         while True:
             self._print(fetch(), draw)
-            time.sleep(WATCH_INTERVAL_S)
+            sleep(WATCH_INTERVAL_S)
             if self.form in (output.TABLE, output.WIDE):
                 output.print_text(Text(""))
 
@@ -83,7 +83,7 @@ class Reader:
         last = view()
         with Live(_cropped(last), console=console, auto_refresh=False) as live:
             while True:
-                time.sleep(WATCH_INTERVAL_S)
+                sleep(WATCH_INTERVAL_S)
                 try:
                     shown = last = view()
                 except grpc.RpcError as error:
@@ -92,7 +92,7 @@ class Reader:
 
     def _absence(self, error: grpc.RpcError) -> Text:
         first_line = errors.from_rpc(error, self.session.address).message.splitlines()[0]
-        return Text(f"{values.now():%H:%M:%S} UTC, the above is older: {first_line}", "yellow")
+        return Text(f"{values.now():%H:%M:%S} UTC: the above is older\n{first_line}", "yellow")
 
 
 @dataclass(frozen=True)

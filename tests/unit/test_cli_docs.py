@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: Apache-2.0
+"""docs/api.md is true: its commands and programs run, and print what it says."""
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import tiara
+from cli_fake import World, serving
+
+PAGE = Path(__file__).parents[2] / "docs" / "api.md"
+PACKAGES = str(Path(tiara.__file__).parents[1])
+FENCE = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+# Stands for jq where it is not installed; knows the page's one filter.
+JQ = """
+import json, sys
+for found in json.load(sys.stdin)["backends"]:
+    if found.get("status", {}).get("draining"):
+        print(found["name"])
+"""
+
+
+@dataclass(frozen=True)
+class Shell:
+    """Runs what a reader would type, against a fake server."""
+
+    folder: Path
+    world: World
+
+    def run(self, *command: str) -> str:
+        """What it prints; it must succeed."""
+        environment = {
+            **os.environ,
+            "PATH": f"{self.folder}:{os.environ['PATH']}",
+            "PYTHONPATH": PACKAGES,
+            "TIARA_SERVER": f"unix:{self.folder}/api.sock",
+        }
+        done = subprocess.run(
+            command, env=environment, capture_output=True, text=True, timeout=60, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+
+@pytest.fixture(scope="module")
+def shell(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shell]:
+    """With `tiara` and `jq` first on its path."""
+    folder = tmp_path_factory.mktemp("docs")
+    programs = {"tiara": "from tiara.cli.main import main\nmain()", "jq": JQ}
+    for name, program in programs.items():
+        (folder / name).write_text(f"#!{sys.executable}\n{program}\n")
+        (folder / name).chmod(0o755)
+    with serving(folder / "api.sock") as world:
+        yield Shell(folder, world)
+
+
+def blocks() -> list[tuple[str, str]]:
+    """The page's examples in order: language and text."""
+    return [(match[1], match[2]) for match in FENCE.finditer(PAGE.read_text())]
+
+
+def sessions(block: str) -> list[tuple[str, str]]:
+    """Commands of a console block, with what the page shows under them."""
+    found = []
+    for part in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
+        lines = part.splitlines(keepends=True)
+        length = next(i for i, line in enumerate(lines) if not line.rstrip().endswith("|")) + 1
+        found.append(("".join(lines[:length]), "".join(lines[length:])))
+    return found
+
+
+def test_the_page_has_examples() -> None:
+    """A page without them would pass the tests below."""
+    languages = [language for language, _ in blocks()]
+    assert languages == ["console", "python", "console", "python", "console"]
+
+
+def test_examples_run_in_order_and_print_what_they_say(shell: Shell) -> None:
+    """Commands are typed, programs are run; each finds what those before it made."""
+    for language, block in blocks():
+        if language == "python":
+            shell.run(sys.executable, "-c", block)
+            continue
+        for command, expected in sessions(block):
+            assert shell.run("bash", "-c", command) == expected, command
+    assert sorted(shell.world.services) == ["virtualServices/shop", "virtualServices/web"]
+    assert len(shell.world.pushed) == (2 + 100) * 16
+
+
+def test_the_page_lists_the_exit_codes_of_the_help(shell: Shell) -> None:
+    """Both say the same codes."""
+    text = shell.run("tiara", "--help")
+    page = PAGE.read_text()
+    for code, meaning in re.findall(r"^    (\d)  (.+)$", text, re.MULTILINE):
+        assert f"| {code} | {meaning}" in page
