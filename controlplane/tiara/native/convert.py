@@ -97,7 +97,7 @@ def service_slot(idx: int, spec: Any) -> ServiceSlot:
         ticks[State.CLOSING],
         ticks[State.UDP],
     )
-    return ServiceSlot(idx, Use(record.use), value, spec.table_off, spec.table_cnt)
+    return ServiceSlot(idx, value, spec.table_off, spec.table_cnt)
 
 
 def connection(found: Any) -> NativeConnection:

@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tiara.domain.dataplane import BackendSpec, ServiceSpec
-from tiara.domain.layout import State, Use
+from tiara.domain.layout import State
 from tiara.domain.model import Protocol
 
 
@@ -62,7 +62,6 @@ class ServiceSlot:
     """A service's record as the segment has it."""
 
     idx: int
-    use: Use
     spec: ServiceSpec
     table_off: int
     table_cnt: int

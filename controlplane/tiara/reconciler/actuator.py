@@ -119,7 +119,7 @@ class Actuator:
             result = self.segment.push(records, service_idx, backend_idx, policy)
         except NativeError as error:
             if error.status is Status.INVALID:
-                raise InvalidField(f"chunk.{error.field}", f"{error.message}; nothing was pushed") from None
+                raise InvalidField(f"chunk.{error.field}", _without_field(error)) from None
             raise
         return _push_result(result)
 
@@ -252,6 +252,10 @@ def _attach_problem(error: NativeError) -> str:
             return f"the segment has another control plane: {error}"
         case _:
             return f"the segment cannot be used: {error}"
+
+
+def _without_field(error: NativeError) -> str:
+    return error.message.removeprefix(error.field).lstrip()
 
 
 def _push_result(result: bytes) -> PushResult:

@@ -3,18 +3,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import TypeVar
 
 from tiara.domain.dataplane import BackendKey, SelectionTable, ServiceKey, ServiceSpec
-from tiara.domain.layout import Status, Use
-from tiara.native import Change, NativeError
+from tiara.native import Change
 from tiara.native.values import BackendSlot, ServiceSlot
 from tiara.planner import PoolPlan
 from tiara.reconciler.held import Held
-
-_K = TypeVar("_K")
 
 
 @dataclass(slots=True)
@@ -23,25 +19,21 @@ class Edit:
 
     change: Change
     held: Held
-    written: int = 0
     _backends: dict[BackendKey, BackendSlot] = field(default_factory=dict)
     _services: dict[ServiceKey, ServiceSlot] = field(default_factory=dict)
     _gone: list[BackendKey] = field(default_factory=list)
     _ended: list[ServiceKey] = field(default_factory=list)
 
     def remove_services(self, keys: Iterable[ServiceKey]) -> None:
-        """Ends services. What is gone already stays gone."""
+        """Their packets end in no_service."""
         for key in keys:
-            if self.held.services[key].use is not Use.GONE:
-                _unless_absent(self.change.remove_service, key)
-                self.written += 1
+            self.change.remove_service(key)
             self._ended.append(key)
 
     def remove_backends(self, keys: Iterable[BackendKey]) -> None:
-        """Removes backends. A record that says GONE may be a drained one: removed too."""
+        """Their connections select again."""
         for key in keys:
-            _unless_absent(self.change.remove_backend, key)
-            self.written += 1
+            self.change.remove_backend(key)
             self._gone.append(key)
 
     def put_backends(self, plan: PoolPlan) -> None:
@@ -50,7 +42,6 @@ class Edit:
             slot = self.held.backends.get(spec.key)
             if slot is None or slot.spec != spec:
                 self._backends[spec.key] = BackendSlot(self.change.put_backend(spec), spec)
-                self.written += 1
 
     def put_table(self, table: SelectionTable, reuse_off: int) -> int:
         """The table's offset; ``reuse_off`` is taken where it holds the same rows."""
@@ -64,8 +55,12 @@ class Edit:
         if slot and (slot.spec, slot.table_off, slot.table_cnt) == (spec, table_off, table_cnt):
             return
         idx = self.change.put_service(spec, table_off, table_cnt)
-        self._services[spec.key] = ServiceSlot(idx, Use.ACTIVE, spec, table_off, table_cnt)
-        self.written += 1
+        self._services[spec.key] = ServiceSlot(idx, spec, table_off, table_cnt)
+
+    @property
+    def written(self) -> int:
+        """Records that differed."""
+        return len(self._backends) + len(self._services) + len(self._gone) + len(self._ended)
 
     def finish(self) -> None:
         """After the commit."""
@@ -81,11 +76,3 @@ class Edit:
     def _backend_idx(self, key: BackendKey) -> int:
         slot = self._backends.get(key) or self.held.backends[key]
         return slot.idx
-
-
-def _unless_absent(remove: Callable[[_K], None], key: _K) -> None:
-    try:
-        remove(key)
-    except NativeError as error:
-        if error.status is not Status.NOT_FOUND:
-            raise

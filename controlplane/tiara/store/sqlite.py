@@ -85,10 +85,13 @@ class SqliteStore:
         if code == sqlite3.SQLITE_FULL:
             return Exhausted(f"no room left for the store {self._path}; nothing was changed")
         if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
-            return StoreError(
-                f"the store {self._path} is damaged ({error}); move it away to start empty, or restore a copy"
-            )
+            return self._damaged(str(error))
         return StoreError(f"the store {self._path} failed: {error}; nothing was changed")
+
+    def _damaged(self, how: str) -> StoreError:
+        return StoreError(
+            f"the store {self._path} is damaged ({how}); move it away to start empty, or restore a copy"
+        )
 
     def _open(self) -> None:
         self._path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
@@ -100,7 +103,7 @@ class SqliteStore:
             self._db.execute(f"PRAGMA max_page_count = {self._max_pages:d}")
         damage = self._db.execute("PRAGMA quick_check(1)").fetchone()[0]
         if damage != "ok":
-            raise sqlite3.DatabaseError(damage)
+            raise self._damaged(damage.splitlines()[-1])
         self._create()
 
     def _own(self) -> None:
