@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import os
 import shutil
@@ -31,6 +32,15 @@ def root() -> Path:
 def layout() -> Layout:
     """layout.h as the compiler sees it now."""
     return generate.read_layout(ROOT)
+
+
+@pytest.fixture(scope="session")
+def made() -> ModuleType:
+    """The shipped tiara.domain.layout. Not there: the test fails and says what to run."""
+    try:
+        return importlib.import_module("tiara.domain.layout")
+    except ModuleNotFoundError:
+        pytest.fail(f"tiara is not installed: {HOW}, and PYTHONPATH to controlplane")
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,6 @@ from types import ModuleType
 from typing import Any
 
 import pytest
-from tiara.domain.layout import MEMBERS, PACKED_CONNECTION_FORMAT, SIZES
 
 GOLDEN = Path(__file__).parent / "golden"
 FILES = {"packed_v1": "tiara_packed_connection", "entry": "tiara_entry"}
@@ -41,38 +40,37 @@ def golden(record: Any) -> bytes:
 
 
 @pytest.mark.parametrize(("kind", "record"), CASES)
-def test_by_the_generated_offsets(kind: str, record: Any) -> None:
+def test_by_the_generated_offsets(made: ModuleType, kind: str, record: Any) -> None:
     """Each field written at its generated offset, in the byte order its type names."""
-    made = bytearray(SIZES[kind])
+    written = bytearray(made.SIZES[kind])
     for name, value in numbers(record).items():
-        member = MEMBERS[kind][name]
+        member = made.MEMBERS[kind][name]
         end = member.offset + member.element_bytes
         big = member.type.startswith("tiara_be")
-        made[member.offset : end] = value.to_bytes(member.element_bytes, "big" if big else "little")
-    assert made.hex() == golden(record).hex()
+        written[member.offset : end] = value.to_bytes(member.element_bytes, "big" if big else "little")
+    assert written.hex() == golden(record).hex()
 
 
 @pytest.mark.parametrize(("kind", "record"), CASES)
-def test_by_cffi(extension: ModuleType, kind: str, record: Any) -> None:
+def test_by_cffi(made: ModuleType, extension: ModuleType, kind: str, record: Any) -> None:
     """The same bytes through the compiler's own struct."""
     ffi = extension.ffi
-    made = ffi.new(f"struct {kind} *")
+    written = ffi.new(f"struct {kind} *")
     for name, value in numbers(record).items():
-        setattr(made, name, swapped(kind, name, value))
-    assert bytes(ffi.buffer(made)).hex() == golden(record).hex()
+        setattr(written, name, stored(made.MEMBERS[kind][name], value))
+    assert bytes(ffi.buffer(written)).hex() == golden(record).hex()
 
 
 @pytest.mark.parametrize("record", records("packed_v1"))
-def test_packed_by_its_format_string(record: Any) -> None:
+def test_packed_by_its_format_string(made: ModuleType, record: Any) -> None:
     """struct.Struct with the published format packs and unpacks a record."""
     values = tuple(numbers(record).values())
-    assert struct.pack(PACKED_CONNECTION_FORMAT, *values).hex() == golden(record).hex()
-    assert struct.unpack(PACKED_CONNECTION_FORMAT, golden(record)) == values
+    assert struct.pack(made.PACKED_CONNECTION_FORMAT, *values).hex() == golden(record).hex()
+    assert struct.unpack(made.PACKED_CONNECTION_FORMAT, golden(record)) == values
 
 
-def swapped(kind: str, name: str, value: int) -> int:
+def stored(member: Any, value: int) -> int:
     """The number a little-endian machine stores so that memory holds network order."""
-    member = MEMBERS[kind][name]
     if not member.type.startswith("tiara_be"):
         return value
     return int.from_bytes(value.to_bytes(member.element_bytes, "big"), "little")
