@@ -28,6 +28,13 @@ _STATE_BYTE = {
     connection_pb2.CONNECTION_STATE_UDP: 5,
 }
 
+# A control plane that was restarted is found again within a second.
+_CHANNEL_OPTIONS = [
+    ("grpc.enable_http_proxy", 0),
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.max_reconnect_backoff_ms", 1000),
+]
+
 _PROTOCOLS = {"tcp": virtual_service_pb2.PROTOCOL_TCP, "udp": virtual_service_pb2.PROTOCOL_UDP}
 
 
@@ -58,7 +65,7 @@ def connect(address: str) -> grpc.Channel:
         address: "unix:/path", a bare "/path" of a socket, or "host:port" (no TLS: loopback only).
     """
     target = f"unix:{address}" if address.startswith("/") else address
-    return grpc.insecure_channel(target, options=[("grpc.enable_http_proxy", 0)])
+    return grpc.insecure_channel(target, options=_CHANNEL_OPTIONS)
 
 
 def parse_endpoint(text: str) -> tuple[str, int]:

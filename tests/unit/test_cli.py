@@ -306,7 +306,7 @@ def test_service_list_wide_is_a_tree(tiara: Tiara, filled: World) -> None:
     filled.statistics.backends.add(backend="backendPools/web/backends/b1", connections=1137, wanted_share=1.0)
     assert tiara("service list -o wide").stdout == golden("""
         Prot  Address:Port      Service  Pool  Policy
-          -> Backend  Address           Forward  Weight  Health  State     Conns    Share
+          -> Backend  Address           Forward  Weight  Health  State      Live     Want
         udp   198.18.100.2:53   dns      far   maglev
           -> far/x1   198.18.0.21:8080  vxlan         5  -       active        -        -
         tcp   198.18.100.1:80   web      web   maglev
@@ -383,16 +383,16 @@ def test_node(tiara: Tiara, world: World) -> None:
     )
     world.node.first_forward.FromMilliseconds(412)
     assert tiara("node").stdout == golden("""
-        Node            lb1
-        Address         198.18.0.2
-        Control plane   0.1.0
-        Data plane      0.1.0, running, starts 2, first packet 412ms after start
-        Workers online  1
-        Revision        12 stored, 11 applied: worker 0 is stopped
-        Generation      9, 1 older kept for a worker
-        Segment         300.0 MiB in pages of 2.0 MiB
-        Layout id       5f1c0ffee
-        In quarantine   0 services, 3 backends
+        Node           lb1
+        Address        198.18.0.2
+        Control plane  0.1.0
+        Data plane     0.1.0, running, starts 2, first packet 412ms after start
+        Workers awake  1
+        Revision       12 stored, 11 applied: worker 0 is stopped
+        Generation     9, 1 older kept for a worker
+        Segment        300.0 MiB in pages of 2.0 MiB
+        Layout id      5f1c0ffee
+        In quarantine  0 services, 3 backends
         """)
 
 

@@ -148,7 +148,7 @@ def test_no_socket() -> None:
     assert (result.exit_code, result.stdout, result.stderr) == (
         3,
         "",
-        "tiara: no control plane answers at unix:/run/tiara/no-such/api.sock: there is no such socket\n"
+        "tiara: no control plane at unix:/run/tiara/no-such/api.sock: there is no such socket\n"
         "  Start one: tiara-controlplane --instance no-such"
         "   Another address: --server, --instance, TIARA_SERVER\n",
     )

@@ -270,7 +270,7 @@ def _cells(found: pb.Connection) -> list[output.Cell]:
         values.protocol(found.protocol),
         f"{found.client_address}:{found.client_port}",
         f"{found.address}:{found.port}",
-        values.short(found.backend) or "-",
+        values.short(found.backend) or "removed",
         values.state(found.state),
         values.duration(found.idle),
     ]

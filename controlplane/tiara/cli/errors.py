@@ -63,7 +63,7 @@ def _unavailable(error: grpc.Call, address: str) -> Unreachable:
     if not reason:
         return Unreachable(f"the control plane at {address} cannot answer now: {error.details()}")
     return Unreachable(
-        f"no control plane answers at {address}: {reason}\n"
+        f"no control plane at {address}: {reason}\n"
         f"  Start one: tiara-controlplane{_instance_argument(address)}"
         "   Another address: --server, --instance, TIARA_SERVER"
     )

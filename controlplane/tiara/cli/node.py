@@ -63,7 +63,7 @@ def _details(found: pb.Node) -> Text:
             ("Address", found.address or "none"),
             ("Control plane", found.version),
             ("Data plane", _dataplane(found)),
-            ("Workers online", found.workers_online),
+            ("Workers awake", found.workers_online),
             ("Revision", _revision(found)),
             ("Generation", _generation(found)),
             ("Segment", _segment(found)),

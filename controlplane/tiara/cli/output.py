@@ -85,11 +85,13 @@ def to_dict(message: Message) -> dict[str, Any]:
 
 
 def _in_order(value: Any, descriptor: Any) -> Any:
-    """Fields in the API's order, instead of unset ones last."""
+    """Fields in the API's order, instead of unset ones last; maps by key."""
     if isinstance(value, list):
         return [_in_order(item, descriptor) for item in value]
-    if not isinstance(value, dict) or descriptor is None or descriptor.GetOptions().map_entry:
+    if not isinstance(value, dict) or descriptor is None:
         return value
+    if descriptor.GetOptions().map_entry:
+        return dict(sorted(value.items()))
     fields = {field.json_name: field for field in descriptor.fields if field.json_name in value}
     return {name: _in_order(value[name], field.message_type) for name, field in fields.items()}
 

@@ -214,7 +214,7 @@ def _tree(session: Session, answer: pb.ListVirtualServicesResponse) -> Text:
 
 
 _HEAD_TITLES = ["Prot", "Address:Port", "Service", "Pool", "Policy"]
-_MEMBER_TITLES = ["Backend", "Address", "Forward", ">Weight", "Health", "State", ">Conns", ">Share"]
+_MEMBER_TITLES = ["Backend", "Address", "Forward", ">Weight", "Health", "State", ">Live", ">Want"]
 
 
 def _lines(titles: list[str], rows: list[list[output.Cell]]) -> Iterator[Text]:
