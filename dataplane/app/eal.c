@@ -148,6 +148,7 @@ tiara_eal_frames(const struct tiara_arguments *arguments, uint32_t mtu_bytes)
 		/* a queue's descriptors, both rings to the main lcore, bursts and caches */
 		.mbuf_cnt = 4096 + 4096 * arguments->worker_cnt - 1,
 		.mbuf_bytes = 2048,
+		.mtu_bytes = mtu_bytes,
 		.kernel = arguments->kernel,
 	};
 

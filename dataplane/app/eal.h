@@ -7,7 +7,7 @@
 #include "port/dpdk.h"
 #include "tiara/status.h"
 
-/* What the port's frames need of memory. mtu_bytes: 0: a NIC's usual. */
+/* What the port's frames need. mtu_bytes: of the interface taken over; 0: the driver says it. */
 struct tiara_dpdk_config tiara_eal_frames(const struct tiara_arguments *arguments,
 					  uint32_t mtu_bytes);
 

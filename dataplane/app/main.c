@@ -272,7 +272,7 @@ main_port_print(const struct dataplane *d)
 	const struct tiara_node *node = &d->map->segment->node;
 	char mac[18];
 
-	printf("port     %s, MAC %s, MTU %u, %u worker%s that %s when idle\n", node->port_name,
+	printf("port     %s, MAC %s, MTU %u, %u worker%s, idle: %s\n", node->port_name,
 	       main_mac_text(node->port_mac, mac), node->mtu_bytes, node->worker_cnt,
 	       node->worker_cnt == 1 ? "" : "s",
 	       d->arguments.idle == TIARA_IDLE_SLEEP ? "sleep" : "poll");
@@ -450,8 +450,10 @@ main(int argc, char **argv)
 	d.start_ns = main_now_ns();
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	status = tiara_arguments_parse(argc, argv, &d.arguments, &error);
-	if (status != TIARA_OK)
-		return main_failed(status, &error);
+	if (status != TIARA_OK) {
+		main_failed(status, &error);
+		return MAIN_EXIT_ARGUMENT;
+	}
 	if (d.arguments.run == TIARA_RUN_HELP) {
 		tiara_arguments_help();
 		return EXIT_SUCCESS;

@@ -303,7 +303,8 @@ dpdk_start(struct tiara_dpdk *self)
 	if (rc)
 		return rc;
 	memcpy(self->mac, mac.addr_bytes, sizeof(self->mac));
-	self->mtu_bytes = mtu;
+	if (self->mtu_bytes == 0)
+		self->mtu_bytes = mtu;
 	return 0;
 }
 
@@ -336,7 +337,7 @@ tiara_dpdk_open_ctl(struct tiara_dpdk *self, const struct tiara_dpdk_config *con
 	struct rte_eth_dev_info info;
 	enum tiara_status status;
 
-	*self = (struct tiara_dpdk){.queue_cnt = config->queue_cnt};
+	*self = (struct tiara_dpdk){.queue_cnt = config->queue_cnt, .mtu_bytes = config->mtu_bytes};
 	status = dpdk_find(self, &info, error);
 	if (status == TIARA_OK)
 		status = dpdk_check_queues(self, &info, error);

@@ -37,6 +37,7 @@ struct tiara_dpdk_config {
 	uint32_t queue_cnt;
 	uint32_t mbuf_cnt;
 	uint32_t mbuf_bytes; /* data room with headroom */
+	uint32_t mtu_bytes;  /* what the interface beneath has; 0: what the driver says */
 	bool kernel;
 };
 

@@ -166,7 +166,24 @@ interface_deafen(const char *name, struct tiara_error *error)
 	return TIARA_OK;
 }
 
-/* Merged or unfinished frames are no frames: best effort, as not every driver can. */
+static void
+interface_flags_off(const char *name, uint32_t off)
+{
+	struct ethtool_value flags = {.cmd = ETHTOOL_GFLAGS};
+	struct ifreq request = interface_request(name);
+
+	request.ifr_data = (void *)&flags;
+	if (interface_ioctl(SIOCETHTOOL, &request) || !(flags.data & off))
+		return;
+	flags.cmd = ETHTOOL_SFLAGS;
+	flags.data &= ~off;
+	interface_ioctl(SIOCETHTOOL, &request);
+}
+
+/*
+ * Frames that were merged, left unfinished or robbed of their tag are not what was on the wire. Best
+ * effort: not every driver can.
+ */
 static void
 interface_offloads_off(const char *name)
 {
@@ -180,6 +197,7 @@ interface_offloads_off(const char *name)
 		request.ifr_data = (void *)&off;
 		interface_ioctl(SIOCETHTOOL, &request);
 	}
+	interface_flags_off(name, ETH_FLAG_LRO | ETH_FLAG_RXVLAN);
 }
 
 /* An XDP program outlives the process that set it. Best effort: mostly there is none. */

@@ -1,0 +1,166 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Ethernet frames by hand, sent and awaited inside a namespace; as a program it is the part that runs there."""
+
+from __future__ import annotations
+
+import json
+import socket
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from testbed.topology import Topology
+
+BROADCAST = "ff:ff:ff:ff:ff:ff"
+ETHERTYPE_ARP = "0806"
+_INTERFACE = "eth0"
+
+
+def mac_bytes(mac: str) -> bytes:
+    """Six bytes of "02:00:00:00:00:01"."""
+    return bytes.fromhex(mac.replace(":", ""))
+
+
+def kernel_mac(port_mac: str) -> str:
+    """The exception path's MAC: the port's with the locally administered bit changed."""
+    raw = mac_bytes(port_mac)
+    return bytes([raw[0] ^ 2, *raw[1:]]).hex(":")
+
+
+def checksum(data: bytes) -> int:
+    """Internet checksum (RFC 1071); 0 of data that holds its right checksum."""
+    total = sum(int.from_bytes(data[i : i + 2], "big") for i in range(0, len(data), 2))
+    while total >> 16:
+        total = (total & 0xFFFF) + (total >> 16)
+    return ~total & 0xFFFF
+
+
+def arp_request(mac: str, sender: str, target: str) -> bytes:
+    """A broadcast question for `target`."""
+    return b"".join(
+        [
+            mac_bytes(BROADCAST),
+            mac_bytes(mac),
+            bytes.fromhex(f"{ETHERTYPE_ARP}0001080006040001"),
+            mac_bytes(mac),
+            socket.inet_aton(sender),
+            bytes(6),
+            socket.inet_aton(target),
+        ]
+    ).ljust(60, b"\0")
+
+
+def echo_request(mac: str, dst_mac: str, src: str, dst: str, number: int) -> bytes:
+    """An ICMP echo request whose identifier and sequence are `number`."""
+    icmp = bytearray(bytes.fromhex("08000000") + number.to_bytes(2, "big") * 2 + b"tiara" * 8)
+    icmp[2:4] = checksum(icmp).to_bytes(2, "big")
+    ip = bytearray(bytes.fromhex("450000000000000040010000") + socket.inet_aton(src) + socket.inet_aton(dst))
+    ip[2:4] = (len(ip) + len(icmp)).to_bytes(2, "big")
+    ip[10:12] = checksum(ip).to_bytes(2, "big")
+    return mac_bytes(dst_mac) + mac_bytes(mac) + bytes.fromhex("0800") + bytes(ip) + bytes(icmp)
+
+
+def with_tag(frame: bytes, vlan: int) -> bytes:
+    """The same frame with an 802.1Q tag."""
+    return frame[:12] + bytes.fromhex("8100") + vlan.to_bytes(2, "big") + frame[12:]
+
+
+@dataclass(frozen=True)
+class Mask:
+    """Frames that hold `data` at `offset`."""
+
+    offset: int
+    data: bytes
+
+    def fits(self, frame: bytes) -> bool:
+        """Whether this frame does."""
+        return frame[self.offset : self.offset + len(self.data)] == self.data
+
+
+def arp_from(sender: str, operation: int) -> list[Mask]:
+    """ARP of this operation (1 asks, 2 answers) whose sender's address is `sender`."""
+    return [
+        Mask(12, bytes.fromhex(ETHERTYPE_ARP)),
+        Mask(20, operation.to_bytes(2, "big")),
+        Mask(28, socket.inet_aton(sender)),
+    ]
+
+
+def arp_question(target: str) -> list[Mask]:
+    """ARP requests for `target`."""
+    return [Mask(12, bytes.fromhex(ETHERTYPE_ARP)), Mask(20, b"\0\1"), Mask(38, socket.inet_aton(target))]
+
+
+def echo_answer(src: str, number: int) -> list[Mask]:
+    """The answer to `echo_request`."""
+    return [
+        Mask(12, bytes.fromhex("0800")),
+        Mask(26, socket.inet_aton(src)),
+        Mask(34, b"\0\0"),
+        Mask(38, number.to_bytes(2, "big") * 2),
+    ]
+
+
+class Exchange:
+    """Sends frames from a namespace's eth0 and waits there for `count` frames that fit all masks.
+
+    What is not answered is sent again every 200 ms. Waits for the socket to listen before it returns.
+    """
+
+    def __init__(
+        self,
+        topology: Topology,
+        role: str,
+        masks: list[Mask],
+        *,
+        send: bytes = b"",
+        count: int = 1,
+        wait_s: float = 10.0,
+    ) -> None:
+        order = {
+            "masks": [(mask.offset, mask.data.hex()) for mask in masks],
+            "send": send.hex(),
+            "count": count,
+            "wait_s": wait_s,
+        }
+        self._process = subprocess.Popen(
+            topology.command(role, sys.executable, __file__, json.dumps(order)),
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert self._process.stdout is not None
+        assert self._process.stdout.readline() == "listening\n"
+
+    def frames(self) -> list[bytes]:
+        """The frames that fit, in order; fewer than `count` when they did not come in time."""
+        out, _ = self._process.communicate()
+        return [bytes.fromhex(text) for text in json.loads(out)]
+
+
+def _run(order: dict[str, Any]) -> list[bytes]:
+    masks = [Mask(offset, bytes.fromhex(data)) for offset, data in order["masks"]]
+    found: list[bytes] = []
+    deadline = time.monotonic() + order["wait_s"]
+    with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3)) as raw:
+        raw.bind((_INTERFACE, 3))
+        raw.settimeout(0.2)
+        print("listening", flush=True)
+        again = 0.0
+        while len(found) < order["count"] and time.monotonic() < deadline:
+            if order["send"] and time.monotonic() >= again:
+                raw.send(bytes.fromhex(order["send"]))
+                again = time.monotonic() + 0.2
+            try:
+                frame, where = raw.recvfrom(4096)
+            except TimeoutError:
+                continue
+            if where[2] != socket.PACKET_OUTGOING and all(mask.fits(frame) for mask in masks):
+                found.append(frame)
+    return found
+
+
+if __name__ == "__main__":
+    print(json.dumps([frame.hex() for frame in _run(json.loads(sys.argv[1]))]))
