@@ -46,13 +46,15 @@ arguments_number(const struct parse *p, const char *value, uint64_t min, uint64_
 	errno = 0;
 	*number = strtoull(value, &end, 10);
 	if (value[0] < '0' || value[0] > '9' || *end || errno || *number < min || *number > max)
-		return arguments_wrong(p, "\"%.40s\" is not a whole number from %lu to %lu; give one",
+		return arguments_wrong(p,
+				       "\"%.40s\" is not a whole number from %lu to %lu; give one",
 				       value, min, max);
 	return TIARA_OK;
 }
 
 static enum tiara_status
-arguments_u32(const struct parse *p, const char *value, uint32_t min, uint32_t max, uint32_t *number)
+arguments_u32(const struct parse *p, const char *value, uint32_t min, uint32_t max,
+	      uint32_t *number)
 {
 	uint64_t wide;
 	enum tiara_status status = arguments_number(p, value, min, max, &wide);
@@ -69,8 +71,10 @@ arguments_interface(const struct parse *p, const char *name, char to[IFNAMSIZ])
 
 	if (len == 0 || len >= IFNAMSIZ || strpbrk(name, "/ ,=%\t") || name[0] == '.')
 		return arguments_wrong(
-			p, "\"%.40s\" cannot name an interface; give 1 to 15 characters without "
-			   "blank, slash, comma, percent or equals sign", name);
+			p,
+			"\"%.40s\" cannot name an interface; give 1 to 15 characters without "
+			"blank, slash, comma, percent or equals sign",
+			name);
 	memcpy(to, name, len + 1);
 	return TIARA_OK;
 }
@@ -81,8 +85,10 @@ parse_instance(const struct parse *p, const char *value)
 	size_t len = strlen(value);
 
 	if (len == 0 || len > 32 || strspn(value, "abcdefghijklmnopqrstuvwxyz0123456789-") != len)
-		return arguments_wrong(p, "\"%.40s\" cannot name an instance; give 1 to 32 of the "
-					  "characters a-z, 0-9 and -", value);
+		return arguments_wrong(p,
+				       "\"%.40s\" cannot name an instance; give 1 to 32 of the "
+				       "characters a-z, 0-9 and -",
+				       value);
 	p->to->instance = value;
 	return TIARA_OK;
 }
@@ -107,8 +113,10 @@ parse_io(const struct parse *p, const char *value)
 		p->to->io = kinds[i].io;
 		return arguments_interface(p, value + len, p->to->interface);
 	}
-	return arguments_wrong(p, "\"%.40s\" is no way to receive packets; give af_packet:IFACE, "
-				  "af_xdp:IFACE or eal", value);
+	return arguments_wrong(p,
+			       "\"%.40s\" is no way to receive packets; give af_packet:IFACE, "
+			       "af_xdp:IFACE or eal",
+			       value);
 }
 
 static enum tiara_status
@@ -141,10 +149,13 @@ parse_address(const struct parse *p, const char *value)
 	bits = slash ? strtol(slash + 1, &end, 10) : -1;
 	if (inet_pton(AF_INET, text, &addr) != 1 || slash[1] < '0' || slash[1] > '9' || *end ||
 	    bits < 1 || bits > 31)
-		return arguments_wrong(p, "\"%.40s\" is not an IPv4 address with its prefix; give it "
-					  "as 198.18.0.2/24", value);
+		return arguments_wrong(p,
+				       "\"%.40s\" is not an IPv4 address with its prefix; give it "
+				       "as 198.18.0.2/24",
+				       value);
 	if (!arguments_is_host(addr.s_addr))
-		return arguments_wrong(p, "%.40s cannot be a host's address; give an unicast one", value);
+		return arguments_wrong(p, "%.40s cannot be a host's address; give an unicast one",
+				       value);
 	p->to->address = addr.s_addr;
 	p->to->prefix_bits = (uint8_t)bits;
 	p->to->netmask = htonl(UINT32_MAX << (32 - bits));
@@ -157,8 +168,8 @@ parse_gateway(const struct parse *p, const char *value)
 	struct in_addr addr;
 
 	if (inet_pton(AF_INET, value, &addr) != 1 || !arguments_is_host(addr.s_addr))
-		return arguments_wrong(p, "\"%.40s\" is not a host's IPv4 address; give it as 198.18.0.1",
-				       value);
+		return arguments_wrong(
+			p, "\"%.40s\" is not a host's IPv4 address; give it as 198.18.0.1", value);
 	p->to->gateway = addr.s_addr;
 	return TIARA_OK;
 }
@@ -174,7 +185,8 @@ static enum tiara_status
 parse_lcores(const struct parse *p, const char *value)
 {
 	if (!value[0])
-		return arguments_wrong(p, "is empty; give it as EAL's --lcores, for example 0@0,1@1");
+		return arguments_wrong(p,
+				       "is empty; give it as EAL's --lcores, for example 0@0,1@1");
 	p->to->lcores = value;
 	return TIARA_OK;
 }
@@ -254,14 +266,16 @@ static const struct option options[] = {
 	 "take IFACE even if it has an IPv4 address or carries the default route"},
 	{"--address", "A/BITS", parse_address,
 	 "own address, for health checks and to reach this machine, as 198.18.0.2/24 [none]"},
-	{"--gateway", "A", parse_gateway, "next hop of what is not on the own address's link [none]"},
+	{"--gateway", "A", parse_gateway,
+	 "next hop of what is not on the own address's link [none]"},
 	{"--workers", "N", parse_workers, "packet workers, a CPU and a queue of the port each [1]"},
 	{"--lcores", "MAP", parse_lcores,
 	 "EAL's lcore map, when the choice from the CPU affinity will not do"},
 	{"--connections", "N", parse_connections, "room in the connection table [1048576]"},
 	{"--services", "N", parse_services, "room for frontends (address, protocol, port) [4096]"},
 	{"--backends", "N", parse_backends, "room for backends [16384]"},
-	{"--heap-mb", "N", parse_heap_mb, "room for services', backends' and selection tables [256]"},
+	{"--heap-mb", "N", parse_heap_mb,
+	 "room for services', backends' and selection tables [256]"},
 	{"--idle", "HOW", parse_idle,
 	 "what idle workers do: sleep saves power, poll answers sooner\n"
 	 "[sleep with af_packet and af_xdp, poll with eal]"},
@@ -297,8 +311,9 @@ option_parse(struct parse *p, int argc, char **argv, int *i)
 
 	p->option = argv[*i];
 	if (!o)
-		return arguments_wrong(p, "there is no such argument; --help lists them, and arguments "
-					  "for EAL come after --");
+		return arguments_wrong(
+			p, "there is no such argument; --help lists them, and arguments "
+			   "for EAL come after --");
 	p->option = o->name;
 	if (!o->value && value)
 		return arguments_wrong(p, "takes no value; leave \"=%.40s\" away", value);
@@ -316,9 +331,11 @@ arguments_agree(struct parse *p)
 
 	p->option = "--gateway";
 	if (a->gateway && !a->address)
-		return arguments_wrong(p, "is of no use without an own address; give --address too");
+		return arguments_wrong(p,
+				       "is of no use without an own address; give --address too");
 	if (a->gateway && (a->gateway & a->netmask) != (a->address & a->netmask))
-		return arguments_wrong(p, "is not on the link of --address; give one inside its prefix");
+		return arguments_wrong(
+			p, "is not on the link of --address; give one inside its prefix");
 	if (a->gateway && a->gateway == a->address)
 		return arguments_wrong(p, "is the own address; give the router's");
 	p->option = "--kernel-interface";
@@ -328,10 +345,12 @@ arguments_agree(struct parse *p)
 		return arguments_wrong(p, "is the interface of --io; give the TAP another name");
 	p->option = "--take-interface";
 	if (a->take_interface && a->io == TIARA_IO_EAL)
-		return arguments_wrong(p, "is for --io af_packet:IFACE and af_xdp:IFACE; leave it away");
+		return arguments_wrong(
+			p, "is for --io af_packet:IFACE and af_xdp:IFACE; leave it away");
 	p->option = "--lcores";
 	if (a->lcores && strcspn(a->lcores, " ") != strlen(a->lcores))
-		return arguments_wrong(p, "has a blank; give it as EAL's --lcores, for example 0@0,1@1");
+		return arguments_wrong(
+			p, "has a blank; give it as EAL's --lcores, for example 0@0,1@1");
 	return TIARA_OK;
 }
 
@@ -341,7 +360,9 @@ tiara_arguments_parse(int argc, char **argv, struct tiara_arguments *arguments,
 {
 	struct parse p = {.to = arguments, .error = error};
 
-	*arguments = (struct tiara_arguments){.instance = "default", .worker_cnt = 1, .kernel = true,
+	*arguments = (struct tiara_arguments){.instance = "default",
+					      .worker_cnt = 1,
+					      .kernel = true,
 					      .kernel_interface = "tiara0"};
 	for (int i = 1; i < argc && arguments->run == TIARA_RUN_SERVE; i++) {
 		if (!strcmp(argv[i], "--")) {
@@ -365,7 +386,8 @@ option_help(const struct option *o)
 	char head[40];
 	const char *line = o->help;
 
-	snprintf(head, sizeof(head), "%s%s%s", o->name, o->value ? " " : "", o->value ? o->value : "");
+	snprintf(head, sizeof(head), "%s%s%s", o->name, o->value ? " " : "",
+		 o->value ? o->value : "");
 	for (const char *left = head; *line; left = "") {
 		size_t len = strcspn(line, "\n");
 

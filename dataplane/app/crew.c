@@ -64,12 +64,15 @@ crew_run_wk(void *argument)
 }
 
 static enum tiara_status
-crew_fail(struct tiara_error *error, enum tiara_status status, uint32_t lcore_cnt, uint32_t worker_cnt)
+crew_fail(struct tiara_error *error, enum tiara_status status, uint32_t lcore_cnt,
+	  uint32_t worker_cnt)
 {
 	*error = (struct tiara_error){.status = status, .field = "--lcores"};
-	snprintf(error->message, sizeof(error->message),
-		 "--lcores: %u workers need an lcore each beside the main one, but EAL has %u; give %u "
-		 "in --lcores", worker_cnt, lcore_cnt, worker_cnt + 1);
+	snprintf(
+		error->message, sizeof(error->message),
+		"--lcores: %u workers need an lcore each beside the main one, but EAL has %u; give %u "
+		"in --lcores",
+		worker_cnt, lcore_cnt, worker_cnt + 1);
 	return status;
 }
 
@@ -78,7 +81,8 @@ crew_launch(struct tiara_crew *crew, const struct tiara_map *map)
 {
 	uint32_t i = 0, lcore;
 
-	RTE_LCORE_FOREACH_WORKER(lcore) {
+	RTE_LCORE_FOREACH_WORKER(lcore)
+	{
 		if (i == crew->cnt)
 			return;
 		map->worker[i].lcore = lcore;
@@ -101,7 +105,8 @@ tiara_crew_start_ctl(const struct tiara_arguments *arguments, const struct tiara
 		self->member = aligned_alloc(64, cnt * sizeof(*self->member));
 	if (!self || !self->member) {
 		free(self);
-		*error = (struct tiara_error){.status = TIARA_NO_SPACE, .message = "no memory for workers"};
+		*error = (struct tiara_error){.status = TIARA_NO_SPACE,
+					      .message = "no memory for workers"};
 		return TIARA_NO_SPACE;
 	}
 	self->sleep = arguments->idle == TIARA_IDLE_SLEEP;

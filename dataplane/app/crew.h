@@ -11,11 +11,9 @@
 struct tiara_crew;
 
 /* Starts the workers. INVALID: fewer lcores than workers. */
-TIARA_MUST_CHECK enum tiara_status tiara_crew_start_ctl(const struct tiara_arguments *arguments,
-							const struct tiara_map *map,
-							struct tiara_dpdk *port,
-							struct tiara_crew **crew,
-							struct tiara_error *error);
+TIARA_MUST_CHECK enum tiara_status
+tiara_crew_start_ctl(const struct tiara_arguments *arguments, const struct tiara_map *map,
+		     struct tiara_dpdk *port, struct tiara_crew **crew, struct tiara_error *error);
 /* Ends them: each goes offline after its burst. */
 void tiara_crew_stop_ctl(struct tiara_crew *crew);
 

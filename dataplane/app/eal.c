@@ -102,9 +102,11 @@ eal_lcores(struct eal_line *line, const struct tiara_arguments *a, struct tiara_
 	size_t len;
 
 	if (pinned && a->worker_cnt > cnt)
-		return eal_fail(error, "--workers",
-				"--workers: %u polling workers need a CPU each, but this process may use "
-				"%u; give fewer, or --idle sleep", a->worker_cnt, cnt);
+		return eal_fail(
+			error, "--workers",
+			"--workers: %u polling workers need a CPU each, but this process may use "
+			"%u; give fewer, or --idle sleep",
+			a->worker_cnt, cnt);
 	if (pinned && a->worker_cnt < cnt)
 		main_cnt = cnt - a->worker_cnt;
 	len = eal_lcore(map, sizeof(map), 0, 0, cpu, main_cnt);
@@ -134,8 +136,10 @@ eal_read_number(const char *path)
 static uint64_t
 eal_huge_pages_free(void)
 {
-	uint64_t available = eal_read_number("/sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages");
-	uint64_t reserved = eal_read_number("/sys/kernel/mm/hugepages/hugepages-2048kB/resv_hugepages");
+	uint64_t available = eal_read_number(
+		"/sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages");
+	uint64_t reserved = eal_read_number(
+		"/sys/kernel/mm/hugepages/hugepages-2048kB/resv_hugepages");
 
 	return available > reserved ? available - reserved : 0;
 }
@@ -185,9 +189,10 @@ eal_af_packet(struct eal_line *line, const struct tiara_arguments *a,
 {
 	uint32_t frame_bytes = frames->mbuf_bytes - RTE_PKTMBUF_HEADROOM;
 
-	eal_word(line, "--vdev=net_af_packet0,iface=%s,qpairs=%u,blocksz=65536,framesz=%u,framecnt=%u,"
-		       "qdisc_bypass=1", a->interface, a->worker_cnt, frame_bytes,
-		 EAL_RING_BYTES / frame_bytes);
+	eal_word(line,
+		 "--vdev=net_af_packet0,iface=%s,qpairs=%u,blocksz=65536,framesz=%u,framecnt=%u,"
+		 "qdisc_bypass=1",
+		 a->interface, a->worker_cnt, frame_bytes, EAL_RING_BYTES / frame_bytes);
 }
 
 static void
@@ -236,7 +241,8 @@ eal_line_make(struct eal_line *line, const struct tiara_arguments *a,
 	for (int i = 0; i < a->eal_argc; i++)
 		eal_word(line, "%s", a->eal_argv[i]);
 	if (status == TIARA_OK && line->full)
-		status = eal_fail(error, "--", "--: too many or too long arguments for EAL; give fewer");
+		status = eal_fail(error, "--",
+				  "--: too many or too long arguments for EAL; give fewer");
 	return status;
 }
 
@@ -251,8 +257,10 @@ tiara_eal_start_ctl(const struct tiara_arguments *arguments, const struct tiara_
 	if (status != TIARA_OK)
 		return status;
 	if (rte_eal_init(line.argc, line.argv) < 0)
-		return eal_fail(error, "--",
-				"EAL did not start (%s); its lines above say why, and arguments after -- "
-				"change what it is given", rte_strerror(rte_errno));
+		return eal_fail(
+			error, "--",
+			"EAL did not start (%s); its lines above say why, and arguments after -- "
+			"change what it is given",
+			rte_strerror(rte_errno));
 	return TIARA_OK;
 }

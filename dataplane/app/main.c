@@ -30,7 +30,7 @@ enum {
 	MAIN_WORKER_SLOTS_MIN = 8, /* so that a later start may have more workers */
 	MAIN_SLEEP_BUSY_NS = 100000,
 	MAIN_SLEEP_IDLE_NS = 1000000,
-	MAIN_BUSY_NS = 50000000, /* how long after a frame it counts as busy */
+	MAIN_BUSY_NS = 50000000,    /* how long after a frame it counts as busy */
 	MAIN_DYING_NS = 1000000000, /* how long a killed predecessor may take to let go */
 	MAIN_DYING_LOOK_NS = 5000000,
 };
@@ -157,8 +157,8 @@ main_segment_print(const struct tiara_segment_info *info, const char *path, bool
 {
 	const char *pages = info->page_bytes > 4096 ? "2 MiB" : "4 KiB";
 
-	printf("segment  %s, %s pages, %" PRIu64 " connections, %s\n", path, pages, info->connections,
-	       created ? "created" : "adopted");
+	printf("segment  %s, %s pages, %" PRIu64 " connections, %s\n", path, pages,
+	       info->connections, created ? "created" : "adopted");
 }
 
 static enum tiara_status
@@ -174,7 +174,8 @@ main_segment_open(struct dataplane *d, struct tiara_error *error)
 
 	do
 		status = tiara_segment_open_or_create(a->instance, &config, TIARA_ROLE_DATAPLANE,
-						      &d->handle, &created, path, sizeof(path), error);
+						      &d->handle, &created, path, sizeof(path),
+						      error);
 	while (main_wait_for_dying(status, &until_ns));
 	if (status == TIARA_OK)
 		status = tiara_segment_describe(d->handle, &info, error);
@@ -211,9 +212,11 @@ main_queues_check(const struct tiara_arguments *a, struct tiara_error *error)
 	if (a->io != TIARA_IO_AF_XDP || a->worker_cnt <= queue_cnt)
 		return TIARA_OK;
 	*error = (struct tiara_error){.status = TIARA_INVALID, .field = "--workers"};
-	snprintf(error->message, sizeof(error->message),
-		 "--workers: %u workers need a queue each, but %s has %u; give at most that many, or "
-		 "--io af_packet:%s", a->worker_cnt, a->interface, queue_cnt, a->interface);
+	snprintf(
+		error->message, sizeof(error->message),
+		"--workers: %u workers need a queue each, but %s has %u; give at most that many, or "
+		"--io af_packet:%s",
+		a->worker_cnt, a->interface, queue_cnt, a->interface);
 	return TIARA_INVALID;
 }
 
@@ -254,7 +257,8 @@ main_port_open(struct dataplane *d, struct tiara_error *error)
 	if (status == TIARA_OK)
 		status = tiara_dpdk_open_ctl(&d->port, &config, error);
 	if (status == TIARA_NOT_FOUND && a->io != TIARA_IO_EAL)
-		return main_interface_fail(a, "DPDK did not open it; its lines above say why", error);
+		return main_interface_fail(a, "DPDK did not open it; its lines above say why",
+					   error);
 	return status;
 }
 
@@ -459,7 +463,8 @@ main(int argc, char **argv)
 		return EXIT_SUCCESS;
 	}
 	if (d.arguments.run == TIARA_RUN_VERSION) {
-		printf("tiara-dataplane %s, layout %016" PRIx64 "\n", TIARA_VERSION, tiara_layout_id());
+		printf("tiara-dataplane %s, layout %016" PRIx64 "\n", TIARA_VERSION,
+		       tiara_layout_id());
 		return EXIT_SUCCESS;
 	}
 	main_signals();

@@ -97,8 +97,9 @@ dpdk_rx(void *self, struct tiara_frame *frame, uint16_t max)
 	const struct tiara_dpdk_queue *q = self;
 	struct rte_mbuf *m[TIARA_BURST];
 
-	return dpdk_frames_set(frame, m, rte_eth_rx_burst(q->port_id, q->queue_id, m,
-							  max < TIARA_BURST ? max : TIARA_BURST));
+	return dpdk_frames_set(frame, m,
+			       rte_eth_rx_burst(q->port_id, q->queue_id, m,
+						max < TIARA_BURST ? max : TIARA_BURST));
 }
 
 static uint16_t
@@ -139,10 +140,10 @@ dpdk_inject(void *self, struct tiara_frame *frame, uint16_t max)
 
 	if (!q->inject)
 		return 0;
-	return dpdk_frames_set(frame, m,
-			       (uint16_t)rte_ring_sc_dequeue_burst(
-				       q->inject, (void **)m, max < TIARA_BURST ? max : TIARA_BURST,
-				       NULL));
+	return dpdk_frames_set(
+		frame, m,
+		(uint16_t)rte_ring_sc_dequeue_burst(q->inject, (void **)m,
+						    max < TIARA_BURST ? max : TIARA_BURST, NULL));
 }
 
 struct tiara_port
@@ -166,8 +167,8 @@ tiara_dpdk_kernel_take_ctl(struct tiara_dpdk *self, struct rte_mbuf **mbuf, uint
 	uint32_t cnt = 0;
 
 	for (uint32_t i = 0; i < self->queue_cnt && cnt < max; i++)
-		cnt += rte_ring_sc_dequeue_burst(self->queue[i].to_kernel, (void **)&mbuf[cnt], max - cnt,
-						 NULL);
+		cnt += rte_ring_sc_dequeue_burst(self->queue[i].to_kernel, (void **)&mbuf[cnt],
+						 max - cnt, NULL);
 	return cnt;
 }
 
@@ -201,18 +202,21 @@ dpdk_rings_make(struct tiara_dpdk *self, bool kernel, struct tiara_error *error)
 
 	for (uint32_t i = 0; i < self->queue_cnt; i++) {
 		snprintf(name, sizeof(name), "to_kernel_%u", i);
-		self->queue[i].to_kernel =
-			kernel ? rte_ring_create(name, TIARA_DPDK_RING_FRAMES, SOCKET_ID_ANY,
-						 RING_F_SP_ENQ | RING_F_SC_DEQ) : NULL;
+		self->queue[i].to_kernel = kernel ? rte_ring_create(name, TIARA_DPDK_RING_FRAMES,
+								    SOCKET_ID_ANY,
+								    RING_F_SP_ENQ | RING_F_SC_DEQ)
+						  : NULL;
 		if (kernel && !self->queue[i].to_kernel)
-			return dpdk_fail(error, TIARA_NO_SPACE, "", "no memory for the ring of worker %u "
-					 "to the kernel: %s", i, rte_strerror(rte_errno));
+			return dpdk_fail(error, TIARA_NO_SPACE, "",
+					 "no memory for the ring of worker %u "
+					 "to the kernel: %s",
+					 i, rte_strerror(rte_errno));
 	}
 	self->queue[0].inject = rte_ring_create("inject", TIARA_DPDK_RING_FRAMES, SOCKET_ID_ANY,
 						RING_F_SP_ENQ | RING_F_SC_DEQ);
 	if (!self->queue[0].inject)
-		return dpdk_fail(error, TIARA_NO_SPACE, "", "no memory for the ring to worker 0: %s",
-				 rte_strerror(rte_errno));
+		return dpdk_fail(error, TIARA_NO_SPACE, "",
+				 "no memory for the ring to worker 0: %s", rte_strerror(rte_errno));
 	return TIARA_OK;
 }
 
@@ -230,12 +234,13 @@ dpdk_find(struct tiara_dpdk *self, struct rte_eth_dev_info *info, struct tiara_e
 {
 	self->port_id = (uint16_t)rte_eth_find_next(0);
 	if (self->port_id == RTE_MAX_ETHPORTS)
-		return dpdk_fail(error, TIARA_NOT_FOUND, "--io",
-				 "--io: EAL found no port; bind a NIC to a DPDK driver, give a virtual one "
-				 "after -- (as -- --vdev net_tap0), or use --io af_packet:IFACE");
+		return dpdk_fail(
+			error, TIARA_NOT_FOUND, "--io",
+			"--io: EAL found no port; bind a NIC to a DPDK driver, give a virtual one "
+			"after -- (as -- --vdev net_tap0), or use --io af_packet:IFACE");
 	if (rte_eth_dev_info_get(self->port_id, info))
-		return dpdk_fail(error, TIARA_IO, "--io", "--io: port %u tells nothing about itself",
-				 self->port_id);
+		return dpdk_fail(error, TIARA_IO, "--io",
+				 "--io: port %u tells nothing about itself", self->port_id);
 	snprintf(self->driver, sizeof(self->driver), "%s", info->driver_name);
 	return TIARA_OK;
 }
@@ -244,13 +249,15 @@ static enum tiara_status
 dpdk_check_queues(const struct tiara_dpdk *self, const struct rte_eth_dev_info *info,
 		  struct tiara_error *error)
 {
-	uint32_t most = info->max_rx_queues < info->max_tx_queues ? info->max_rx_queues :
-								    info->max_tx_queues;
+	uint32_t most = info->max_rx_queues < info->max_tx_queues ? info->max_rx_queues
+								  : info->max_tx_queues;
 
 	if (self->queue_cnt > most)
-		return dpdk_fail(error, TIARA_INVALID, "--workers",
-				 "--workers: %u workers need a queue each, but the port (%s) has %u; "
-				 "give at most that many", self->queue_cnt, self->driver, most);
+		return dpdk_fail(
+			error, TIARA_INVALID, "--workers",
+			"--workers: %u workers need a queue each, but the port (%s) has %u; "
+			"give at most that many",
+			self->queue_cnt, self->driver, most);
 	return TIARA_OK;
 }
 
@@ -279,9 +286,11 @@ dpdk_queues_set_up(const struct tiara_dpdk *self)
 	int rc = rte_eth_dev_adjust_nb_rx_tx_desc(self->port_id, &rx_cnt, &tx_cnt);
 
 	for (uint16_t i = 0; i < self->queue_cnt && rc == 0; i++) {
-		rc = rte_eth_rx_queue_setup(self->port_id, i, rx_cnt, (unsigned)socket, NULL, self->pool);
+		rc = rte_eth_rx_queue_setup(self->port_id, i, rx_cnt, (unsigned)socket, NULL,
+					    self->pool);
 		if (rc == 0)
-			rc = rte_eth_tx_queue_setup(self->port_id, i, tx_cnt, (unsigned)socket, NULL);
+			rc = rte_eth_tx_queue_setup(self->port_id, i, tx_cnt, (unsigned)socket,
+						    NULL);
 	}
 	return rc;
 }
@@ -309,7 +318,8 @@ dpdk_start(struct tiara_dpdk *self)
 }
 
 static enum tiara_status
-dpdk_bring_up(struct tiara_dpdk *self, const struct rte_eth_dev_info *info, struct tiara_error *error)
+dpdk_bring_up(struct tiara_dpdk *self, const struct rte_eth_dev_info *info,
+	      struct tiara_error *error)
 {
 	struct rte_eth_conf conf = dpdk_conf(info, self->queue_cnt);
 	const char *step = "configured";
@@ -348,8 +358,9 @@ tiara_dpdk_open_ctl(struct tiara_dpdk *self, const struct tiara_dpdk_config *con
 	self->pool = rte_pktmbuf_pool_create("frames", config->mbuf_cnt, DPDK_MBUF_CACHE, 0,
 					     (uint16_t)config->mbuf_bytes, SOCKET_ID_ANY);
 	if (!self->pool)
-		return dpdk_fail(error, TIARA_NO_SPACE, "", "no memory for %u frames of %u bytes: %s",
-				 config->mbuf_cnt, config->mbuf_bytes, rte_strerror(rte_errno));
+		return dpdk_fail(error, TIARA_NO_SPACE, "",
+				 "no memory for %u frames of %u bytes: %s", config->mbuf_cnt,
+				 config->mbuf_bytes, rte_strerror(rte_errno));
 	status = dpdk_rings_make(self, config->kernel, error);
 	if (status == TIARA_OK)
 		status = dpdk_bring_up(self, &info, error);

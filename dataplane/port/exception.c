@@ -64,18 +64,24 @@ exception_tap_make(struct tiara_exception *self, const struct tiara_exception_co
 	request.ifr_flags = IFF_TAP | IFF_NO_PI;
 	self->fd = open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC);
 	if (self->fd < 0)
-		return exception_fail(error, TIARA_IO,
-				      "--kernel-interface: cannot open /dev/net/tun: %s; load the module "
-				      "tun, or give --no-kernel", strerror(errno));
+		return exception_fail(
+			error, TIARA_IO,
+			"--kernel-interface: cannot open /dev/net/tun: %s; load the module "
+			"tun, or give --no-kernel",
+			strerror(errno));
 	if (ioctl(self->fd, TUNSETIFF, &request) == 0)
 		return TIARA_OK;
 	if (errno == EBUSY || errno == EINVAL)
-		return exception_fail(error, TIARA_BUSY,
-				      "--kernel-interface: %s is in use in this network namespace; give "
-				      "another name", config->interface);
-	return exception_fail(error, TIARA_IO,
-			      "--kernel-interface: cannot make the TAP %s: %s; the capability NET_ADMIN is "
-			      "needed, or --no-kernel", config->interface, strerror(errno));
+		return exception_fail(
+			error, TIARA_BUSY,
+			"--kernel-interface: %s is in use in this network namespace; give "
+			"another name",
+			config->interface);
+	return exception_fail(
+		error, TIARA_IO,
+		"--kernel-interface: cannot make the TAP %s: %s; the capability NET_ADMIN is "
+		"needed, or --no-kernel",
+		config->interface, strerror(errno));
 }
 
 /* IPv4 only for now: an own IPv6 address would answer nobody. */

@@ -28,10 +28,9 @@ struct tiara_exception {
 };
 
 /* Makes the TAP. BUSY: its name is taken. The TAP ends with the process. */
-TIARA_MUST_CHECK enum tiara_status tiara_exception_open_ctl(struct tiara_exception *self,
-							    const struct tiara_exception_config *config,
-							    struct tiara_dpdk *port,
-							    struct tiara_error *error);
+TIARA_MUST_CHECK enum tiara_status
+tiara_exception_open_ctl(struct tiara_exception *self, const struct tiara_exception_config *config,
+			 struct tiara_dpdk *port, struct tiara_error *error);
 void tiara_exception_close_ctl(struct tiara_exception *self);
 /* Moves what waits, both ways. Returns how many frames. Never blocks. */
 uint32_t tiara_exception_turn_ctl(struct tiara_exception *self);

@@ -57,9 +57,11 @@ tiara_interface_read(const char *name, struct tiara_interface *interface, struct
 	struct ifreq request = interface_request(name);
 
 	if (interface_ioctl(SIOCGIFHWADDR, &request))
-		return interface_fail(error, TIARA_INVALID,
-				      "there is no interface %s in this network namespace; give one "
-				      "that `ip link` shows", name);
+		return interface_fail(
+			error, TIARA_INVALID,
+			"there is no interface %s in this network namespace; give one "
+			"that `ip link` shows",
+			name);
 	snprintf(interface->name, sizeof(interface->name), "%s", name);
 	memcpy(interface->mac, request.ifr_hwaddr.sa_data, 6);
 	if (request.ifr_hwaddr.sa_family != 1 /* ARPHRD_ETHER */)
@@ -98,8 +100,8 @@ tiara_interface_default_route(char name[IFNAMSIZ])
 	if (!file)
 		return false;
 	while (!found && fgets(line, sizeof(line), file)) {
-		if (sscanf(line, "%15s %x %x %x %*d %*d %*d %x", via, &destination, &gateway, &flags,
-			   &mask) != 5)
+		if (sscanf(line, "%15s %x %x %x %*d %*d %*d %x", via, &destination, &gateway,
+			   &flags, &mask) != 5)
 			continue;
 		found = destination == 0 && mask == 0;
 	}
@@ -116,13 +118,17 @@ tiara_interface_check_unused(const char *name, struct tiara_error *error)
 	char via[IFNAMSIZ];
 
 	if (tiara_interface_default_route(via) && !strcmp(via, name))
-		return interface_fail(error, TIARA_INVALID,
-				      "%s carries the default route, which would be cut; give another "
-				      "interface, or --take-interface", name);
+		return interface_fail(
+			error, TIARA_INVALID,
+			"%s carries the default route, which would be cut; give another "
+			"interface, or --take-interface",
+			name);
 	if (interface_ioctl(SIOCGIFADDR, &request) == 0)
-		return interface_fail(error, TIARA_INVALID,
-				      "%s has an IPv4 address, which would no longer be reached; remove "
-				      "it, give another interface, or --take-interface", name);
+		return interface_fail(
+			error, TIARA_INVALID,
+			"%s has an IPv4 address, which would no longer be reached; remove "
+			"it, give another interface, or --take-interface",
+			name);
 	return TIARA_OK;
 }
 
@@ -158,9 +164,11 @@ static enum tiara_status
 interface_deafen(const char *name, struct tiara_error *error)
 {
 	if (!interface_sysctl("ipv4", name, "forwarding", '0'))
-		return interface_fail(error, TIARA_IO,
-				      "cannot switch IPv4 forwarding off on %s, and the kernel would "
-				      "forward packets too; run `sysctl net.ipv4.ip_forward=0`", name);
+		return interface_fail(
+			error, TIARA_IO,
+			"cannot switch IPv4 forwarding off on %s, and the kernel would "
+			"forward packets too; run `sysctl net.ipv4.ip_forward=0`",
+			name);
 	interface_sysctl("ipv4", name, "rp_filter", '1');
 	interface_sysctl("ipv6", name, "disable_ipv6", '1');
 	return TIARA_OK;
@@ -187,8 +195,8 @@ interface_flags_off(const char *name, uint32_t off)
 static void
 interface_offloads_off(const char *name)
 {
-	static const uint32_t commands[] = {ETHTOOL_SGRO, ETHTOOL_STSO, ETHTOOL_SGSO, ETHTOOL_SRXCSUM,
-					    ETHTOOL_STXCSUM};
+	static const uint32_t commands[] = {ETHTOOL_SGRO, ETHTOOL_STSO, ETHTOOL_SGSO,
+					    ETHTOOL_SRXCSUM, ETHTOOL_STXCSUM};
 
 	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
 		struct ethtool_value off = {.cmd = commands[i], .data = 0};
@@ -213,7 +221,8 @@ interface_xdp_detach(const char *name, uint32_t flags)
 		struct nlattr flags;
 		uint32_t flags_value;
 	} message = {
-		.header = {.nlmsg_len = sizeof(message), .nlmsg_type = RTM_SETLINK,
+		.header = {.nlmsg_len = sizeof(message),
+			   .nlmsg_type = RTM_SETLINK,
 			   .nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK},
 		.info = {.ifi_family = AF_UNSPEC, .ifi_index = (int)if_nametoindex(name)},
 		.xdp = {.nla_len = 20, .nla_type = IFLA_XDP | NLA_F_NESTED},
@@ -249,8 +258,10 @@ tiara_interface_take(const char *name, struct tiara_error *error)
 				      strerror(errno));
 	request.ifr_flags |= IFF_UP | IFF_NOARP;
 	if (interface_ioctl(SIOCSIFFLAGS, &request))
-		return interface_fail(error, TIARA_IO,
-				      "cannot take %s up without ARP: %s; the capability NET_ADMIN is "
-				      "needed", name, strerror(errno));
+		return interface_fail(
+			error, TIARA_IO,
+			"cannot take %s up without ARP: %s; the capability NET_ADMIN is "
+			"needed",
+			name, strerror(errno));
 	return TIARA_OK;
 }

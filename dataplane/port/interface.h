@@ -29,7 +29,8 @@ TIARA_MUST_CHECK enum tiara_status tiara_interface_check_unused(const char *name
  * Up, no ARP, no IPv6, no forwarding, no merged frames, nothing left of an earlier XDP program.
  * What it sets stays after the data plane's end.
  */
-TIARA_MUST_CHECK enum tiara_status tiara_interface_take(const char *name, struct tiara_error *error);
+TIARA_MUST_CHECK enum tiara_status tiara_interface_take(const char *name,
+							struct tiara_error *error);
 /* Pairs of rx and tx queues, as ethtool -l shows them; 1 when the driver does not say. */
 uint32_t tiara_interface_queues(const char *name);
 /* Does IPv4 of this network namespace have a default route; by which interface, if name is given. */

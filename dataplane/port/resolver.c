@@ -15,7 +15,7 @@ enum {
 	RESOLVER_UNANSWERED_MAX = 3, /* then a known neighbour is lost */
 	RESOLVER_ANNOUNCE_CNT = 3,
 };
-static const uint64_t RESOLVER_FIRST_NS = 100000000;	 /* doubles up to the last */
+static const uint64_t RESOLVER_FIRST_NS = 100000000; /* doubles up to the last */
 static const uint64_t RESOLVER_LAST_NS = 1000000000;
 static const uint64_t RESOLVER_REREAD_NS = 1000000000;
 static const uint64_t RESOLVER_ANNOUNCE_NS = 300000000; /* between a VIP's announcements */
@@ -39,7 +39,7 @@ struct tiara_resolver {
 	uint64_t reread_ns;
 	tiara_be32 *hop;
 	uint32_t hop_cnt;
-	uint64_t *next_ns; /* by neighbour slot: not asked again before */
+	uint64_t *next_ns;       /* by neighbour slot: not asked again before */
 	uint32_t neighbour_from; /* slot to begin the next turn with */
 	struct announcement *vip;
 	uint32_t vip_cnt;
@@ -55,7 +55,8 @@ struct resolver_frame {
 	uint8_t pad[18]; /* to the least length on the wire */
 } __attribute__((packed));
 
-_Static_assert(sizeof(struct resolver_frame) == 60, "least length of an Ethernet frame without FCS");
+_Static_assert(sizeof(struct resolver_frame) == 60,
+	       "least length of an Ethernet frame without FCS");
 
 static const uint8_t BROADCAST[6] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff};
 
@@ -117,7 +118,8 @@ resolver_next_hop(const struct tiara_node *node, tiara_be32 addr)
 static bool
 resolver_backend_used(const struct tiara_backend *backend)
 {
-	return (backend->use == TIARA_USE_ACTIVE || backend->use == TIARA_USE_DOWN) && backend->addr;
+	return (backend->use == TIARA_USE_ACTIVE || backend->use == TIARA_USE_DOWN) &&
+	       backend->addr;
 }
 
 static void

@@ -18,10 +18,9 @@ enum { TIARA_RESOLVER_INTERVAL_NS = 20000000 };
 struct tiara_resolver;
 
 /* worker: the slot of the segment through which it reads generations, its own alone. */
-TIARA_MUST_CHECK enum tiara_status tiara_resolver_start_ctl(const struct tiara_map *map,
-							    uint32_t worker, struct tiara_dpdk *port,
-							    struct tiara_resolver **resolver,
-							    struct tiara_error *error);
+TIARA_MUST_CHECK enum tiara_status
+tiara_resolver_start_ctl(const struct tiara_map *map, uint32_t worker, struct tiara_dpdk *port,
+			 struct tiara_resolver **resolver, struct tiara_error *error);
 /* One turn; call it every TIARA_RESOLVER_INTERVAL_NS. now_ns: CLOCK_MONOTONIC. */
 void tiara_resolver_turn_ctl(struct tiara_resolver *self, uint64_t now_ns);
 void tiara_resolver_stop_ctl(struct tiara_resolver *self);

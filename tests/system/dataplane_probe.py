@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Ethernet frames by hand, sent and awaited inside a namespace; as a program it is the part that runs there."""
+"""Ethernet frames by hand, sent and awaited in a namespace; as a program it is the part that runs there."""
 
 from __future__ import annotations
 
