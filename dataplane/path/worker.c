@@ -2,9 +2,8 @@
 /* The packet path's table of contents: tiara_worker_burst_wk names every stage, one file each. */
 #include "path/worker.h"
 
-#include <time.h>
-
 #include "path/stage.h"
+#include "port/clock.h"
 #include "table/epoch.h"
 
 enum {
@@ -61,14 +60,10 @@ static void
 worker_note_first_forward(struct tiara_worker *w, uint16_t cnt)
 {
 	uint64_t *first = &w->map->segment->node.first_forward_ns;
-	struct timespec now;
 
 	/* Relaxed, here and below: one number for people; workers that race write almost the same. */
-	if (__atomic_load_n(first, __ATOMIC_RELAXED) != 0 || !worker_forwarded_any(w->frame, cnt))
-		return;
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	__atomic_store_n(first, (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec,
-			 __ATOMIC_RELAXED);
+	if (__atomic_load_n(first, __ATOMIC_RELAXED) == 0 && worker_forwarded_any(w->frame, cnt))
+		__atomic_store_n(first, tiara_clock_ns(), __ATOMIC_RELAXED);
 }
 
 static void

@@ -19,7 +19,8 @@ tiara_frontend_hash(tiara_be32 vip, tiara_be16 port, uint8_t protocol)
 
 /* The slot of an exact match, or NULL. The VIP's own slot: port 0, protocol 0. */
 static inline const struct tiara_frontend *
-tiara_frontend_find(const struct tiara_view *view, tiara_be32 vip, tiara_be16 port, uint8_t protocol)
+tiara_frontend_find(const struct tiara_view *view, tiara_be32 vip, tiara_be16 port,
+		    uint8_t protocol)
 {
 	const struct tiara_frontend *slot;
 
