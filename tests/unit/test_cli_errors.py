@@ -144,7 +144,7 @@ def test_an_address_that_is_none() -> None:
 
 def test_no_socket() -> None:
     """The message names the socket, why, and how to start a server; exit code 3."""
-    result = CliRunner().invoke(cli, ["--instance", "no-such", "node"])
+    result = CliRunner().invoke(cli, ["--instance", "no-such", "node"], env={"TIARA_SERVER": None})
     assert (result.exit_code, result.stdout, result.stderr) == (
         3,
         "",
@@ -187,7 +187,8 @@ def test_server_and_instance_by_environment(address: str, world: World) -> None:
     world.node.name = "nodes/lb1"
     found = CliRunner().invoke(cli, ["node"], env={"TIARA_SERVER": address, "TIARA_INSTANCE": "no-such"})
     assert found.stdout.startswith("Node")
-    missing = CliRunner().invoke(cli, ["node"], env={"TIARA_INSTANCE": "no-such"})
+    alone = {"TIARA_SERVER": None, "TIARA_INSTANCE": "no-such"}
+    missing = CliRunner().invoke(cli, ["node"], env=alone)
     assert "/run/tiara/no-such/api.sock" in missing.stderr
 
 
