@@ -20,8 +20,9 @@ def check(tree: Tree) -> Result:
         *_run(tree, ["controlplane"], ["-p", "tiara"]),
         *_run(tree, ["script", _TOOLS], ["-p", "checks", "-p", "tiara_layout", "-m", "generate"]),
     ]
-    for folder, files in sorted(_folders(tree).items()):
-        findings += _run(tree, ["controlplane", _TOOLS, folder], files)
+    folders = _folders(tree)
+    for folder, files in sorted(folders.items()):
+        findings += _run(tree, ["controlplane", _TOOLS, folder, *(f for f in folders if f != folder)], files)
     return Result(findings)
 
 
