@@ -83,10 +83,12 @@ class Reconciler:
         return reconciler
 
     async def close(self) -> None:
-        """Stops; what is published stays."""
-        if self._task:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        """Stops; what is published stays. Safe to call twice."""
+        if self._task is None:
+            return
+        task, self._task = self._task, None
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
         await self._monitor.close()
         await self._run_native(self._actuator.close)
         self._native.shutdown(wait=False)
