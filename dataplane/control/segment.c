@@ -124,11 +124,13 @@ segment_lock(const char *path, int fd, enum tiara_role role, struct tiara_error 
 static void
 segment_reset_workers(struct tiara_map *map)
 {
-	uint64_t *start_cnt = &map->segment->node.start_cnt;
+	struct tiara_node *node = &map->segment->node;
 
 	tiara_sweep_start_ctl(map);
 	tiara_epoch_start_ctl(map);
-	__atomic_store_n(start_cnt, *start_cnt + 1, __ATOMIC_RELAXED);
+	__atomic_store_n(&node->first_forward_ns, 0, __ATOMIC_RELAXED);
+	/* release: who sees the new count does not see the last start's first_forward_ns */
+	__atomic_store_n(&node->start_cnt, node->start_cnt + 1, __ATOMIC_RELEASE);
 }
 
 static void

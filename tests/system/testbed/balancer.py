@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import grpc
@@ -32,6 +32,7 @@ CONTROLPLANE = "controlplane"
 START_WAIT_S = 15.0
 CALL_S = 10.0
 
+CONTROLPLANE_PROGRAM = (str(BIN / "tiara-controlplane"),)
 SIZES = {"connections": 65536, "services": 4096, "backends": 4096, "heap-mb": 128}
 
 _MODES = {
@@ -48,13 +49,13 @@ class Balancer:
         topology: Topology,
         io: str = "af_packet",
         sizes: dict[str, int] | None = None,
-        environment: dict[str, str] | None = None,
+        controlplane: Sequence[str] = CONTROLPLANE_PROGRAM,
     ) -> None:
         self.topology = topology
         self.instance = topology.name
         self.io = io
         self.sizes = sizes or SIZES
-        self.environment = environment or {}
+        self.controlplane = controlplane
         self._connect()
 
     # ---- daemons
@@ -84,13 +85,10 @@ class Balancer:
 
     def start_controlplane(self) -> None:
         """Starts it and waits until it answers."""
-        environment = [f"{name}={value}" for name, value in self.environment.items()]
         self.topology.start(
             CONTROLPLANE,
             "balancer",
-            "env",
-            *environment,
-            str(BIN / "tiara-controlplane"),
+            *self.controlplane,
             f"--instance={self.instance}",
             f"--store={self.topology.folder}/store.db",
         )
@@ -168,6 +166,16 @@ class Balancer:
         return self.nodes.GetStatistics(
             node_pb2.GetStatisticsRequest(count_connections=count), timeout=CALL_S
         )
+
+    def drain(self, pool: str, backend: str) -> None:
+        """No new connections for it."""
+        request = backend_pool_pb2.DrainBackendRequest(name=client.backend_name(pool, backend))
+        self.pools.DrainBackend(request, timeout=CALL_S)
+
+    def undrain(self, pool: str, backend: str) -> None:
+        """Ends that."""
+        request = backend_pool_pb2.UndrainBackendRequest(name=client.backend_name(pool, backend))
+        self.pools.UndrainBackend(request, timeout=CALL_S)
 
     def wait_applied(self, wait_s: float = 10.0) -> None:
         """Until packets see the newest revision."""

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -20,7 +20,7 @@ import grpc
 from tiara.v1 import node_pb2
 
 from testbed import screen, topology
-from testbed.balancer import CONTROLPLANE, DATAPLANE, Balancer
+from testbed.balancer import CONTROLPLANE, CONTROLPLANE_PROGRAM, DATAPLANE, Balancer
 from testbed.screen import Row
 from testbed.topology import (
     CLIENT_ADDRESS,
@@ -52,12 +52,16 @@ ADDED, DRAINED, KILLED, PINNED = "b4", "b2", "b3", "b2"
 
 @dataclass
 class Demo:
-    """The steps, in order, on one testbed. `broken` collects the flows that broke and should not have."""
+    """The steps, in order, on one testbed.
+
+    `check_port` 0 is without health checks. `broken` collects the flows that broke and should not have.
+    """
 
     balancer: Balancer
     traffic: Traffic
     hold_s: float = 2.0
     show: Callable[[str], None] = print
+    check_port: int = HTTP_PORT
     rows: list[Row] = field(default_factory=list)
     broken: list[str] = field(default_factory=list)
     summary: dict[str, object] = field(default_factory=dict)
@@ -110,7 +114,7 @@ class Demo:
         """Two pools of three servers and a service each, through the gRPC API; then the held flows."""
         balancer = self.balancer
         for pool, mode in ((WEB, "l2"), (ECHO, "vxlan")):
-            balancer.create_pool(pool, mode, check_port=HTTP_PORT)
+            balancer.create_pool(pool, mode, check_port=self.check_port)
             for number in (1, 2, 3):
                 balancer.create_backend(pool, f"b{number}", server_address(number))
         balancer.create_service(WEB, WEB, f"tcp:{HTTP_TARGET[0]}:{HTTP_TARGET[1]}")
@@ -213,7 +217,7 @@ class Demo:
         """Connections pinned to a draining server, which selection would never choose."""
         script = Path(__file__).with_name("push.py")
         arguments = [WEB, f"{WEB}/{PINNED}", CLIENT_ADDRESS, str(PUSHED_PORTS.start), str(PUSHED_FLOWS)]
-        self._command = f"push.py {WEB} {WEB}/{PINNED} ..."
+        self._command = f"push.py {WEB} {WEB}/{PINNED}"
         server = f"unix:/run/tiara/{self.balancer.instance}/api.sock"
         topology.run(sys.executable, str(script), server, *arguments)
         share = self.traffic.open("tcp", PUSHED_PORTS)
@@ -258,7 +262,7 @@ class Demo:
             if pool != WEB:
                 continue
             if each.wanted_share == 0:
-                parts.append(f"{backend} {'down' if backend in self.killed else 'drained'}")
+                parts.append(f"{backend} {share[backend]} {'down' if backend in self.killed else 'drained'}")
             else:
                 parts.append(
                     f"{backend} {100 * share[backend] / total:.1f} % (want {100 * each.wanted_share:.1f})"
@@ -289,14 +293,17 @@ def _names(share: dict[str, int]) -> str:
 
 @contextmanager
 def testbed(
-    name: str, io: str, sizes: dict[str, int] | None = None, environment: dict[str, str] | None = None
+    name: str,
+    io: str,
+    sizes: dict[str, int] | None = None,
+    controlplane: Sequence[str] = CONTROLPLANE_PROGRAM,
 ) -> Iterator[tuple[Balancer, Traffic]]:
     """Namespaces, servers, both daemons and the holder; all gone at the end, however it ends.
 
-    `sizes` are those of the segment, `environment` is the control plane's.
+    `sizes` are those of the segment, `controlplane` is the program with its first arguments.
     """
     with Topology(name) as built:
-        balancer = Balancer(built, io, sizes, environment)
+        balancer = Balancer(built, io, sizes, controlplane)
         balancer.start()
         with Traffic(built) as traffic:
             yield balancer, traffic

@@ -271,7 +271,7 @@ class Holder:
         return {"servers": {str(flow.port): flow.server for flow in opened}}
 
     def do_ask(self, client_port: int, targets: list[tuple[str, int]]) -> dict[str, Any]:
-        """Asks many UDP services from one client port; says who answered, in their order, "" where nobody did."""
+        """Asks many UDP services from one client port; says who answered, "" where nobody did."""
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as sock:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 22)
             sock.bind(("", client_port))

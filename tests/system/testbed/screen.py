@@ -35,15 +35,18 @@ def title() -> str:
 
 
 def line(row: Row) -> str:
-    """A row in one line; the command is cut where the line ends."""
+    """A row in one line, with as many whole words of the command as there is room for."""
     gap = f"{row.longest_gap_ms:,} ms"
-    text = f"{row.name:<18}{row.held:>6,}{row.requests:>9,}{gap:>12}{row.broken:>7,} {row.command}"
-    return cut(text)
+    text = f"{row.name:<18}{row.held:>6,}{row.requests:>9,}{gap:>12}{row.broken:>7,} "
+    words = row.command.split()
+    while words and len(text) + len(" ".join(words)) > width():
+        words.pop()
+    return text + " ".join(words)
 
 
 def cut(text: str) -> str:
-    """The text, or as much as a line holds and "..."."""
-    return text if len(text) <= width() else text[: width() - 3] + "..."
+    """As much of the text as a line holds."""
+    return text[: width()]
 
 
 def write_json(path: Path, rows: list[Row], summary: dict[str, object]) -> None:
