@@ -185,43 +185,62 @@ edit_released(const struct tiara_change *change, uint8_t use, uint64_t use_gener
 }
 
 static enum tiara_status
-edit_no_index(const struct tiara_change *change, const char *noun, uint32_t max, uint32_t waiting,
+edit_no_index(const struct tiara_change *change, const char *noun, uint32_t max, uint32_t gone,
 	      struct tiara_error *error)
 {
 	bool live = control_role_live(change->handle, TIARA_ROLE_DATAPLANE);
 
 	return control_error(error, TIARA_EXHAUSTED, noun,
 			     "none of the %u %s is free: %u are in use, %u were removed and wait "
-			     "until a sweep has passed%s; nothing was changed; start with a new "
-			     "segment and more --%s of tiara-dataplane, or wait",
-			     max, noun, max - waiting, waiting,
+			     "until a sweep has passed%s; nothing was changed; wait, or start with a "
+			     "new segment and more --%s of tiara-dataplane",
+			     max, noun, max - gone, gone,
 			     live ? "" : " (no tiara-dataplane runs, so none does)", noun);
+}
+
+static enum tiara_status
+edit_no_service(const struct tiara_change *change, struct tiara_error *error)
+{
+	const struct change_block *b = &change->block[CHANGE_SERVICE_NAME];
+	const struct tiara_service_name *name = change_item(change, CHANGE_SERVICE_NAME, 0);
+	uint32_t gone = 0;
+
+	for (uint32_t i = 0; i < b->cnt; i++)
+		gone += name[i].use == TIARA_USE_GONE;
+	return edit_no_index(change, "services", b->max, gone, error);
+}
+
+static enum tiara_status
+edit_no_backend(const struct tiara_change *change, struct tiara_error *error)
+{
+	const struct change_block *b = &change->block[CHANGE_BACKEND_NAME];
+	const struct tiara_backend_name *name = change_item(change, CHANGE_BACKEND_NAME, 0);
+	uint32_t gone = 0;
+
+	for (uint32_t i = 0; i < b->cnt; i++)
+		gone += name[i].use == TIARA_USE_GONE;
+	return edit_no_index(change, "backends", b->max, gone, error);
 }
 
 static enum tiara_status
 edit_take_service(struct tiara_change *change, uint32_t *idx, struct tiara_error *error)
 {
 	const struct change_block *b = &change->block[CHANGE_SERVICE];
-	uint32_t waiting = 0;
 
 	for (*idx = change->free_service_from; *idx < b->cnt; (*idx)++) {
 		const struct tiara_service_name *n = change_item(change, CHANGE_SERVICE_NAME, *idx);
 
 		if (edit_released(change, n->use, n->use_generation))
 			break;
-		waiting += n->use == TIARA_USE_GONE;
 	}
-	if (*idx == b->max)
-		return edit_no_index(change, "services", b->max, waiting, error);
 	change->free_service_from = *idx;
-	return TIARA_OK;
+	return *idx < b->max ? TIARA_OK : edit_no_service(change, error);
 }
 
 static enum tiara_status
 edit_take_backend(struct tiara_change *change, uint32_t *idx, struct tiara_error *error)
 {
 	const struct change_block *b = &change->block[CHANGE_BACKEND];
-	uint32_t waiting = 0;
 
 	for (*idx = change->free_backend_from; *idx < b->cnt; (*idx)++) {
 		const struct tiara_backend *r = change_item(change, CHANGE_BACKEND, *idx);
@@ -232,12 +251,9 @@ edit_take_backend(struct tiara_change *change, uint32_t *idx, struct tiara_error
 		n = change_item(change, CHANGE_BACKEND_NAME, *idx);
 		if (edit_released(change, n->use, n->use_generation))
 			break;
-		waiting += n->use == TIARA_USE_GONE;
 	}
-	if (*idx == b->max)
-		return edit_no_index(change, "backends", b->max, waiting, error);
 	change->free_backend_from = *idx;
-	return TIARA_OK;
+	return *idx < b->max ? TIARA_OK : edit_no_backend(change, error);
 }
 
 /* Private copies of record and name before either is written: a change never holds half a put. */
@@ -277,7 +293,6 @@ edit_backend_new(struct tiara_change *change, const struct tiara_backend_name *n
 	*(struct tiara_backend_name *)change_item(change, CHANGE_BACKEND_NAME, *idx) = *name;
 	*(struct tiara_backend *)change_item(change, CHANGE_BACKEND, *idx) = *record;
 	control_names_add(&change->handle->state->backend_by_name, control_hash_backend(name), *idx);
-	change->free_backend_from = *idx + 1;
 	return TIARA_OK;
 }
 
@@ -445,7 +460,6 @@ edit_service_new(struct tiara_change *change, const struct tiara_service_name *n
 	*(struct tiara_service *)change_item(change, CHANGE_SERVICE, *idx) = *record;
 	control_names_add(&state->service_by_name, control_hash_service(name, record), *idx);
 	control_names_add(&state->service_by_frontend, control_hash_frontend(record), *idx);
-	change->free_service_from = *idx + 1;
 	change->frontends_differ = true;
 	return TIARA_OK;
 }
