@@ -180,6 +180,10 @@ class PathModel:
         """See PathUnderTest."""
         self.tick += ticks
 
+    def sweep_gone(self) -> None:
+        """Forget connections of backends that are gone, as a sweep does in its own time."""
+        self.table = {k: v for k, v in self.table.items() if self._use(v.backend) in ("active", "down")}
+
     def inject(self, frame: bytes) -> Burst:
         """See PathUnderTest."""
         return Burst([self._leave(Verdict.INJECTED, frame)], Counter())

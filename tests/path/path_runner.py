@@ -38,7 +38,8 @@ class PathProgram:
         )
         self._backends: list[str] = []
         self._services: list[str] = []
-        self._headroom = 128
+        self.swept_gone = 0
+        """Entries of gone services and backends that sweeps cleared: only time tells when."""
 
     def close(self) -> None:
         """End the process; a sanitizer's report makes this fail."""
@@ -129,17 +130,21 @@ class PathProgram:
 
     def wait(self, ticks: int) -> None:
         """See PathUnderTest."""
-        self.ask("wait", ticks)
+        self._count(self.ask("wait", ticks))
+
+    def _count(self, answer: list[list[str]]) -> Counter[Event]:
+        events = Counter({Event(int(line[1])): int(line[2]) for line in answer if line[0] == "event"})
+        self.swept_gone += events[Event.SWEPT_GONE]
+        return events
 
     def _burst(self, command: str, frames: list[bytes]) -> Burst:
-        burst = Burst([], Counter())
-        for kind, *words in self.ask(command, *(frame.hex() or "-" for frame in frames)):
-            if kind == "frame":
-                frame = bytes.fromhex(words[2]) if len(words) > 2 else b""
-                burst.left.append(Left(Verdict(int(words[0])), words[1], frame))
-            else:
-                burst.events[Event(int(words[0]))] = int(words[1])
-        return burst
+        answer = self.ask(command, *(frame.hex() for frame in frames))
+        left = [
+            Left(Verdict(int(line[1])), line[2], bytes.fromhex("".join(line[3:])))
+            for line in answer
+            if line[0] == "frame"
+        ]
+        return Burst(left, self._count(answer))
 
     def receive(self, frames: list[bytes]) -> Burst:
         """See PathUnderTest."""

@@ -14,7 +14,7 @@
  *   push CLIENT PORT SERVICE BACKEND STATE IDLE FLAGS    answers: status NUMBER
  *   find CLIENT PORT SERVICE                   answers: entry BACKEND STATE FLAGS IDLE, or: none
  *   room HEADROOM TX KERNEL                    of frames and of the port; TX, KERNEL -1: no limit
- *   wait TICKS
+ *   wait TICKS                                 answers: event N CNT
  *   rx HEX... | inject HEX...                  answers: frame VERDICT FATE HEX, and: event N CNT
  *   counters SERVICE BACKEND                   answers: service PKTS BYTES CONNECTIONS, backend ...
  *   totals                                     answers: totals RX_PKTS RX_BYTES TX_PKTS TX_BYTES
@@ -215,12 +215,6 @@ run_room(struct run *r)
 	r->world.port.kernel_room = (uint32_t)run_number(r, 3);
 }
 
-static void
-run_wait(struct run *r)
-{
-	world_wait(&r->world, (uint32_t)run_number(r, 1));
-}
-
 /* No byte more than the frame has, so that a sanitizer sees whoever reads or writes beside it. */
 static void
 run_frame(struct run *r, int i, const char *hex)
@@ -258,6 +252,17 @@ run_events_print(const uint64_t before[TIARA_EVENT_CNT], const uint64_t after[TI
 	for (int i = 0; i < TIARA_EVENT_CNT; i++)
 		if (after[i] != before[i])
 			printf("event %d %llu\n", i, (unsigned long long)(after[i] - before[i]));
+}
+
+static void
+run_wait(struct run *r)
+{
+	const uint64_t *events = r->world.worker.counters->event_cnt;
+	uint64_t before[TIARA_EVENT_CNT];
+
+	memcpy(before, events, sizeof(before));
+	world_wait(&r->world, (uint32_t)run_number(r, 1));
+	run_events_print(before, events);
 }
 
 static void

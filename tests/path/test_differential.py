@@ -1,0 +1,196 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Random traffic through the C path and the Python model, packet by packet: they must agree.
+
+TIARA_PATH_PACKETS sets how many packets each seed sends (1,500 by default).
+"""
+
+from __future__ import annotations
+
+import os
+import random
+from collections import Counter
+from typing import Any
+
+import pytest
+from path_model import ACK, FIN, ICMP, RST, SYN, TCP, UDP, PathModel, mac_octets, octets, with_checksum
+from path_records import Burst, Entry, merged, setups
+from path_runner import PathProgram
+from tiara.domain.layout import Event, State, Status, Verdict
+
+PACKETS = int(os.environ.get("TIARA_PATH_PACKETS", "1500"))
+BACKGROUND = {Event.GENERATION_CHANGE, Event.SWEPT_EXPIRED, Event.SWEPT_GONE, Event.SWEPT_TENTATIVE}
+CLIENTS = ["198.18.64.7", "198.18.64.8", "10.0.0.1", "127.0.0.1", "224.0.0.1", "0.0.0.0"]
+TARGETS = ["198.18.0.100"] * 12 + ["198.18.0.101", "198.18.0.2", "198.18.0.11"]
+STATIONS = ["gw", "b1", "b2", "client"]
+FLAGS = [SYN, ACK, ACK, ACK, ACK | FIN, RST, SYN | ACK, SYN | RST, 0, ACK | 0x08]
+
+
+class Traffic:
+    """Frames of few clients, services and stations, so that they meet; some of them broken."""
+
+    def __init__(self, seed: int) -> None:
+        self.random = random.Random(seed)
+
+    def frame(self) -> bytes:
+        """Mostly sound; one in twenty with a byte changed, one in twenty cut or padded."""
+        made = self.arp() if self.random.random() < 0.1 else self.ipv4()
+        fault = self.random.random()
+        if fault < 0.05:
+            at = self.random.randrange(len(made))
+            made = made[:at] + bytes([self.random.randrange(256)]) + made[at + 1 :]
+        elif fault < 0.08:
+            made = made[: self.random.randrange(1, len(made) + 1)]
+        elif fault < 0.1:
+            made += bytes(self.random.randrange(20))
+        return made
+
+    def ether(self, kind: int) -> bytes:
+        """Mostly from the gateway to the port."""
+        to = self.random.choices(["port", "kernel", "broadcast", "b1"], [40, 2, 1, 1])[0]
+        return mac_octets(to) + mac_octets(self.random.choice(STATIONS)) + kind.to_bytes(2, "big")
+
+    def arp(self) -> bytes:
+        """Questions and answers about VIPs, neighbours and the own address."""
+        pick = self.random.choice
+        addresses = [*TARGETS, "198.18.0.1", "198.18.0.12", "198.18.0.14", "198.18.0.9"]
+        sender = mac_octets(pick(STATIONS)) + octets(pick(addresses))
+        target = mac_octets("zero") + octets(pick(addresses))
+        op = pick([1, 1, 2, 3]).to_bytes(2, "big")
+        return self.ether(0x0806) + bytes.fromhex("000108000604") + op + sender + target
+
+    def ipv4(self) -> bytes:
+        """TCP, UDP, ICMP or something else, with options, fragments and old TTLs now and then."""
+        pick = self.random.choice
+        protocol = self.random.choices([TCP, UDP, ICMP, 47], [60, 30, 8, 2])[0]
+        payload = {TCP: self.tcp, UDP: self.udp, ICMP: self.icmp}.get(protocol, lambda: b"other")()
+        options = b"\x01" * 4 * (self.random.random() < 0.05) * pick([1, 2, 10])
+        total = 20 + len(options) + len(payload)
+        fragment = self.random.choices([0, 0x4000, 0x2000, 0x0001], [50, 50, 1, 1])[0]
+        header = (
+            bytes([0x45 + len(options) // 4, self.random.randrange(256)])
+            + total.to_bytes(2, "big")
+            + b"\x12\x34"
+            + fragment.to_bytes(2, "big")
+            + bytes([self.random.choices([63, 0, 1, 2], [90, 1, 1, 1])[0], protocol, 0, 0])
+            + octets(self.random.choices(CLIENTS, [40, 40, 20, 1, 1, 1])[0])
+            + octets(pick(TARGETS))
+        )
+        return self.ether(0x0800) + with_checksum(header + options, 10) + payload
+
+    def ports(self, service: int) -> bytes:
+        """A few clients' ports to a service that mostly exists."""
+        port = service if self.random.random() < 0.95 else 81
+        return (40000 + self.random.randrange(8)).to_bytes(2, "big") + port.to_bytes(2, "big")
+
+    def tcp(self) -> bytes:
+        """Any flags, with or without options and data."""
+        words = self.random.choices([5, 8, 4, 15], [80, 10, 1, 1])[0]
+        data = b"d" * self.random.choices([0, 1, 60, 61], [50, 30, 2, 2])[0]
+        flags = bytes([words << 4, self.random.choice(FLAGS)])
+        return self.ports(80) + bytes(8) + flags + bytes(6) + bytes(12) * (words == 8) + data
+
+    def udp(self) -> bytes:
+        """A datagram, short now and then."""
+        return self.ports(53) + b"\0\x09\0\0" + b"q" * self.random.choice([1, 20, 72])
+
+    def icmp(self) -> bytes:
+        """Echo and other types."""
+        head = bytes([self.random.choice([8, 8, 8, 0, 3]), 0, 0, 0])
+        return with_checksum(head + self.random.randbytes(8), 2)
+
+
+class Both:
+    """The two realizations, told and asked the same."""
+
+    def __init__(self, c: PathProgram, seed: int) -> None:
+        self.c, self.model = c, PathModel()
+        self.random = random.Random(-seed)
+        self.swept_gone = c.swept_gone
+        self.config: dict[str, Any] = merged(
+            setups()["spread"],
+            {"node": {"mtu": 120}, "services": {"dns": {"rows": ["b3", "b2", "b4"]}}},
+        )
+        self.c.new(self.config)
+        self.model.new(self.config)
+
+    def publish(self) -> None:
+        """A generation with uses and rows drawn anew."""
+        uses = ["active", "active", "active", "down", "gone"]
+        names = list(self.config["backends"])
+        change = {
+            "backends": {name: {"use": self.random.choice(uses)} for name in names},
+            "services": {
+                name: {"rows": self.random.choices(names, k=self.random.choice([0, 1, 7, 13, 13]))}
+                for name in self.config["services"]
+            },
+        }
+        self.config = merged(self.config, change)
+        self.c.publish(self.config)
+        self.model.publish(self.config)
+
+    def push(self) -> None:
+        """A pushed connection, to where traffic will come."""
+        service = self.random.choice(["web", "dns"])
+        state = State.UDP if service == "dns" else self.random.choice([State.NEW, State.ESTABLISHED])
+        client = self.random.choice(CLIENTS[:3]), 40000 + self.random.randrange(8)
+        entry = Entry(self.random.choice(["b1", "b2"]), state, True, self.random.randrange(5))
+        said = self.c.push(client, service, entry)
+        assert said == self.model.push(client, service, entry)
+        assert said in (Status.OK, Status.EXISTS)
+
+    def wait(self) -> None:
+        """A moment, or long enough for a timeout."""
+        ticks = self.random.choices([1, 2, 6, 11, 40, 301], [20, 10, 10, 3, 2, 1])[0]
+        self.c.wait(ticks)
+        self.model.wait(ticks)
+        self.follow_sweep()
+
+    def receive(self, frame: bytes) -> Burst:
+        """One packet: same verdict, way, bytes and events."""
+        got, expected = self.c.receive([frame]), self.model.receive([frame])
+        assert view(got) == view(expected), frame.hex()
+        self.follow_sweep()
+        return got
+
+    def follow_sweep(self) -> None:
+        """When the C path's sweep came to connections of gone backends, the model forgets them too."""
+        if self.c.swept_gone != self.swept_gone:
+            self.swept_gone = self.c.swept_gone
+            self.model.sweep_gone()
+
+    def compare_tables(self) -> None:
+        """Every connection that traffic may have made is the same in both."""
+        for service in ("web", "dns"):
+            for address in CLIENTS[:3]:
+                for port in range(40000, 40008):
+                    found = self.c.find((address, port), service)
+                    assert found == self.model.find((address, port), service)
+
+
+def view(burst: Burst) -> tuple[Any, ...]:
+    """What must be equal: bytes only of frames that somebody gets."""
+    left = [(one.verdict, one.way, one.frame if one.way != "dropped" else b"") for one in burst.left]
+    return left, Counter({event: n for event, n in burst.events.items() if event not in BACKGROUND})
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3, 4])
+def test_random_traffic(c_path: PathProgram, seed: int) -> None:
+    """Thousands of packets amid changes, pushes and waits leave both alike, packet for packet."""
+    both, traffic = Both(c_path, seed), Traffic(seed)
+    verdicts: Counter[Verdict] = Counter()
+    events: Counter[Event] = Counter()
+    for number in range(PACKETS):
+        if number % 40 == 20:
+            both.publish()
+        if number % 25 == 5 and number > 20:
+            both.push()
+        if number % 20 == 0:
+            both.wait()
+        frame = traffic.frame()
+        burst = both.receive(frame)
+        verdicts[burst.left[0].verdict] += 1
+        events += burst.events
+        if number % 250 == 249:
+            both.compare_tables()
+    assert len(verdicts) > 12, verdicts
+    assert events[Event.CONNECTION_RESELECTED] > PACKETS / 300, events
