@@ -33,13 +33,6 @@ class FakeDataplane:
         member = MEMBERS["tiara_worker_slot"]["generation"]
         struct.pack_into("<Q", self._map, self._read("worker_off") + member.offset, generation)
 
-    def restart(self) -> None:
-        """Counts one more start."""
-        node = MEMBERS["tiara_segment"]["node"].offset
-        where = node + MEMBERS["tiara_node"]["start_cnt"].offset
-        (count,) = struct.unpack_from("<Q", self._map, where)
-        struct.pack_into("<Q", self._map, where, count + 1)
-
     def stop(self) -> None:
         """Gives the role back, as a process that dies does."""
         self._segment.detach()
@@ -62,7 +55,6 @@ def dataplane(segment_path: Path) -> Iterator[FakeDataplane]:
     """A segment whose data plane is live."""
     native.create(segment_path)
     fake = FakeDataplane(segment_path)
-    fake.restart()
     yield fake
     fake.stop()
 

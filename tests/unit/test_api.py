@@ -1,0 +1,277 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The API on a unix socket over a real segment: what is written is read, applied, paged and deleted."""
+
+from __future__ import annotations
+
+import socket
+import stat
+from pathlib import Path
+
+import grpc
+import pytest
+from conftest import Api, FakeDataplane
+from google.protobuf.duration_pb2 import Duration
+from tiara.reconciler import Reconciler
+from tiara.server import StartError, claim_address, node_id
+from tiara.v1 import backend_pool_pb2 as bp
+from tiara.v1 import connection_pb2 as cn
+from tiara.v1 import node_pb2 as nd
+from tiara.v1 import virtual_service_pb2 as vs
+
+VIP = vs.Frontend(address="198.18.100.1", protocol=vs.PROTOCOL_TCP, port=80)
+B1 = "backendPools/web/backends/b1"
+
+
+async def make_pool(api: Api, name: str = "web") -> bp.BackendPool:
+    """A pool with defaults."""
+    request = bp.CreateBackendPoolRequest(
+        backend_pool_id=name, backend_pool=bp.BackendPool(forwarding_mode=bp.FORWARDING_MODE_L2_DIRECT_RETURN)
+    )
+    pool: bp.BackendPool = await api.pools.CreateBackendPool(request)
+    return pool
+
+
+async def make_backend(api: Api, number: int, pool: str = "web") -> bp.Backend:
+    """Backend b{number}."""
+    request = bp.CreateBackendRequest(
+        parent=f"backendPools/{pool}",
+        backend_id=f"b{number}",
+        backend=bp.Backend(address=f"198.18.{number // 200}.{number % 200 + 10}"),
+    )
+    backend: bp.Backend = await api.pools.CreateBackend(request)
+    return backend
+
+
+async def make_service(api: Api) -> vs.VirtualService:
+    """Service web of pool web."""
+    request = vs.CreateVirtualServiceRequest(
+        virtual_service_id="web",
+        virtual_service=vs.VirtualService(frontends=[VIP], backend_pool="backendPools/web"),
+    )
+    service: vs.VirtualService = await api.services.CreateVirtualService(request)
+    return service
+
+
+async def test_resources_come_back(api: Api) -> None:
+    """Created, read and listed are the same; server-set fields are set, defaults are filled in."""
+    pool = await make_pool(api)
+    backend = await make_backend(api, 1)
+    service = await make_service(api)
+    assert (pool.name, pool.revision, len(pool.uid)) == ("backendPools/web", 1, 32)
+    assert pool.policy == bp.SELECTION_POLICY_MAGLEV
+    assert (backend.name, backend.weight, backend.revision) == (B1, 1, 2)
+    assert service.timeouts.tcp_established.seconds == 1800
+    assert await api.pools.GetBackendPool(bp.GetBackendPoolRequest(name=pool.name)) == pool
+    assert await api.pools.GetBackend(bp.GetBackendRequest(name=B1)) == backend
+    assert await api.services.GetVirtualService(vs.GetVirtualServiceRequest(name=service.name)) == service
+    pools = await api.pools.ListBackendPools(bp.ListBackendPoolsRequest())
+    assert list(pools.backend_pools) == [pool]
+    services = await api.services.ListVirtualServices(vs.ListVirtualServicesRequest())
+    assert list(services.virtual_services) == [service]
+
+
+async def test_names_and_server_fields_in_requests_are_ignored(api: Api) -> None:
+    """A client may send back what it has read."""
+    pool = await make_pool(api)
+    request = bp.CreateBackendPoolRequest(backend_pool_id="copy", backend_pool=pool)
+    copy = await api.pools.CreateBackendPool(request)
+    assert copy.name == "backendPools/copy"
+    assert copy.uid != pool.uid
+
+
+async def test_weight_zero_is_not_unset(api: Api) -> None:
+    """0 means no new connections; unset means 1."""
+    await make_pool(api)
+    request = bp.CreateBackendRequest(
+        parent="backendPools/web", backend_id="b1", backend=bp.Backend(address="198.18.0.11", weight=0)
+    )
+    assert (await api.pools.CreateBackend(request)).weight == 0
+
+
+async def test_pages_cover_everything_once(api: Api) -> None:
+    """Pages of all pools' backends, in order of name, none twice and none left out."""
+    for pool in ("web", "web-2", "dns"):
+        await make_pool(api, pool)
+        for i in range(7):
+            await make_backend(api, i, pool)
+    names: list[str] = []
+    request = bp.ListBackendsRequest(parent="backendPools/-", page_size=4)
+    while True:
+        page = await api.pools.ListBackends(request)
+        assert len(page.backends) <= 4
+        names += [backend.name for backend in page.backends]
+        if not page.next_page_token:
+            break
+        request.page_token = page.next_page_token
+    assert len(names) == 21
+    assert names == sorted(set(names))
+
+
+async def test_page_tokens_belong_to_their_list(api: Api) -> None:
+    """A token of one parent is refused for another."""
+    for pool in ("web", "dns"):
+        await make_pool(api, pool)
+        for i in range(3):
+            await make_backend(api, i, pool)
+    page = await api.pools.ListBackends(bp.ListBackendsRequest(parent="backendPools/web", page_size=2))
+    other = bp.ListBackendsRequest(parent="backendPools/dns", page_token=page.next_page_token)
+    with pytest.raises(grpc.aio.AioRpcError, match="page_token"):
+        await api.pools.ListBackends(other)
+
+
+async def test_drain_and_undrain(api: Api) -> None:
+    """Status says draining and until when; the etag stays; undrain clears it."""
+    await make_pool(api)
+    backend = await make_backend(api, 1)
+    drained = await api.pools.DrainBackend(bp.DrainBackendRequest(name=B1, deadline=Duration(seconds=60)))
+    assert drained.status.draining
+    assert not drained.status.drained
+    assert 55 < drained.status.drain_deadline.seconds - drained.create_time.seconds < 65
+    assert drained.etag == backend.etag
+    forced = await api.pools.DrainBackend(bp.DrainBackendRequest(name=B1, deadline=Duration()))
+    assert forced.status.drained
+    for _ in range(2):
+        back = await api.pools.UndrainBackend(bp.UndrainBackendRequest(name=B1))
+        assert not back.status.draining
+    assert back.revision == forced.revision + 1
+
+
+async def test_delete_from_the_top(api: Api) -> None:
+    """Service, then the pool with force: everything is gone, and the names are free."""
+    await make_pool(api)
+    await make_backend(api, 1)
+    service = await make_service(api)
+    request = vs.DeleteVirtualServiceRequest(name=service.name, etag=service.etag)
+    await api.services.DeleteVirtualService(request)
+    await api.pools.DeleteBackendPool(bp.DeleteBackendPoolRequest(name="backendPools/web", force=True))
+    await make_pool(api)
+    backends = await api.pools.ListBackends(bp.ListBackendsRequest(parent="backendPools/web"))
+    assert not backends.backends
+    await make_backend(api, 1)
+
+
+async def test_push_then_find_and_list(api: Api) -> None:
+    """Two chunks are answered in order; the connections are found, listed by filter, and counted."""
+    await make_pool(api)
+    for i in (1, 2):
+        await make_backend(api, i)
+    await make_service(api)
+    header = cn.PackedHeader(
+        format=1,
+        record_bytes=16,
+        services=[cn.PackedService(virtual_service="virtualServices/web", frontend=VIP)],
+        backends=[cn.PackedBackend(backend=f"backendPools/web/backends/b{i}") for i in (1, 2)],
+    )
+    record = bytes.fromhex("c6120007 9c40 0000 00000001 0005 03 00")
+    other = bytes.fromhex("c6120007 9c41 0000 00000000 0005 03 00")
+    moved = bytes.fromhex("c6120007 9c41 0000 00000001 0005 03 00")
+    requests = [
+        cn.PushConnectionsRequest(header=header),
+        cn.PushConnectionsRequest(chunk=cn.PackedChunk(sequence=1, records=record + other)),
+        cn.PushConnectionsRequest(chunk=cn.PackedChunk(sequence=2, records=record + moved)),
+    ]
+    answers = [answer async for answer in api.connections.PushConnections(iter(requests))]
+    assert [(answer.sequence, answer.accepted) for answer in answers] == [(1, 2), (2, 1)]
+    assert [(r.index, r.reason) for r in answers[1].refusals] == [(1, cn.PUSH_REFUSAL_REASON_CONFLICT)]
+    found = await api.connections.GetConnection(
+        cn.GetConnectionRequest(
+            protocol=vs.PROTOCOL_TCP,
+            client_address="198.18.0.7",
+            client_port=40000,
+            address="198.18.100.1",
+            port=80,
+        )
+    )
+    assert found.backend == "backendPools/web/backends/b2"
+    assert (found.virtual_service, found.forwarding) == ("virtualServices/web", "l2")
+    assert (found.pushed, found.state) == (True, cn.CONNECTION_STATE_ESTABLISHED)
+    assert found.idle.seconds == 5
+    assert await listed(api, backend=found.backend) == [found]
+    assert len(await listed(api, virtual_service="virtualServices/web")) == 2
+    assert await listed(api, backend=B1, virtual_service="virtualServices/web") != [found]
+    statistics = await api.node.GetStatistics(nd.GetStatisticsRequest(count_connections=True))
+    assert statistics.connections == 2
+    assert [backend.connections for backend in statistics.backends] == [1, 1]
+
+
+async def listed(api: Api, **filters: str) -> list[cn.Connection]:
+    """All pages."""
+    found: list[cn.Connection] = []
+    request = cn.ListConnectionsRequest(page_size=1, **filters)
+    while True:
+        page = await api.connections.ListConnections(request)
+        found += page.connections
+        if not page.next_page_token:
+            return found
+        request.page_token = page.next_page_token
+
+
+async def test_node(api: Api, dataplane: FakeDataplane) -> None:
+    """The node says what runs and what is applied."""
+    await make_pool(api)
+    waited = await api.node.WaitApplied(nd.WaitAppliedRequest())
+    node = await api.node.GetNode(nd.GetNodeRequest(name="nodes/-"))
+    assert (node.name, node.stored_revision, node.applied_revision) == ("nodes/test", 1, 1)
+    assert (node.dataplane_live, node.dataplane_starts) == (True, 1)
+    assert node.generation == waited.generation
+    assert (node.not_applied_reason, node.page_bytes, len(node.layout_id)) == ("", 4096, 16)
+
+
+async def test_wait_applied_says_why_not(api: Api, dataplane: FakeDataplane, reconciler: Reconciler) -> None:
+    """DEADLINE_EXCEEDED with the reason."""
+    dataplane.stop()
+    await make_pool(api)
+    with pytest.raises(grpc.aio.AioRpcError, match="the data plane is not running") as caught:
+        await api.node.WaitApplied(nd.WaitAppliedRequest(timeout=Duration(nanos=400_000_000)))
+    assert caught.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+
+
+async def test_socket_is_for_the_group_only(api: Api, tmp_path: Path) -> None:
+    """Mode 0660."""
+    assert stat.S_IMODE((tmp_path / "api.sock").stat().st_mode) == 0o660
+
+
+async def test_live_socket_is_refused(api: Api, tmp_path: Path) -> None:
+    """A second control plane does not take the first one's socket."""
+    with pytest.raises(StartError, match="is served by another process"):
+        claim_address(f"unix:{tmp_path}/api.sock", False)
+
+
+def test_stale_socket_is_replaced(tmp_path: Path) -> None:
+    """What a killed process left behind is removed."""
+    path = tmp_path / "api.sock"
+    with socket.socket(socket.AF_UNIX) as dead:
+        dead.bind(str(path))
+    assert claim_address(f"unix:{path}", False) == f"unix:{path}"
+    assert not path.exists()
+
+
+def test_no_socket_is_left_alone(tmp_path: Path) -> None:
+    """A file under that name is not ours to delete."""
+    path = tmp_path / "api.sock"
+    path.write_text("precious")
+    with pytest.raises(StartError, match="is no socket"):
+        claim_address(f"unix:{path}", False)
+    assert path.read_text() == "precious"
+
+
+@pytest.mark.parametrize(
+    ("listen", "insecure"),
+    [("127.0.0.1:1", False), ("0.0.0.0:1", True), ("198.18.0.1:1", True), ("host:1", True), ("x", True),
+     ("127.0.0.1:99999", True), ("unix:relative", False), ("unix:/" + "x" * 120, False)],
+)  # fmt: skip
+def test_addresses_that_are_refused(listen: str, insecure: bool) -> None:
+    """TCP without TLS only on loopback and with --insecure; socket paths must be absolute and fit."""
+    with pytest.raises(StartError):
+        claim_address(listen, insecure)
+
+
+def test_loopback_with_insecure() -> None:
+    """That is allowed, IPv6 too."""
+    assert claim_address("127.0.0.1:7777", True) == "127.0.0.1:7777"
+    assert claim_address("[::1]:7777", True) == "[::1]:7777"
+
+
+def test_node_ids_of_instances_differ() -> None:
+    """Two instances on one machine are two nodes."""
+    assert node_id("default") != node_id("second")
