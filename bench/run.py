@@ -24,7 +24,9 @@ HUGE_PAGE_BYTES = 2 << 20
 def machine() -> dict[str, Any]:
     """What a reader needs to judge the figures."""
     cpuinfo = Path("/proc/cpuinfo").read_text()
-    model = next((line.split(":", 1)[1].strip() for line in cpuinfo.splitlines() if "model name" in line), "?")
+    model = next(
+        (line.split(":", 1)[1].strip() for line in cpuinfo.splitlines() if "model name" in line), "?"
+    )
     mhz = next((line.split(":", 1)[1].strip() for line in cpuinfo.splitlines() if "cpu MHz" in line), "?")
     commit = subprocess.run(
         ["git", "describe", "--always", "--dirty"], cwd=ROOT, capture_output=True, text=True, check=False
@@ -79,12 +81,17 @@ class Hugetlbfs:
 
 
 def table(connections: int, repeats: int) -> list[dict[str, Any]]:
-    """limit.lines, table.hit, table.miss, table.insert, on 4 KiB and, where the host gives them, 2 MiB pages."""
+    """The table.* rows and limit.lines, on 4 KiB pages and, where the host gives them, on 2 MiB ones."""
     program = ROOT / "build/bench/bench/bench-table"
     rows = []
     with Hugetlbfs(connections * 64) as huge:
         for folder in filter(None, [Path("/dev/shm"), huge]):
-            command = [str(program), str(folder / f"tiara-bench-{os.getpid()}"), str(connections), str(repeats)]
+            command = [
+                str(program),
+                str(folder / f"tiara-bench-{os.getpid()}"),
+                str(connections),
+                str(repeats),
+            ]
             done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
             rows += [row(json.loads(line)) for line in done.stdout.splitlines()]
     return rows
