@@ -64,7 +64,8 @@ def service(name: str = "new", **fields: Any) -> vs.CreateVirtualServiceRequest:
 
 def frontend(**fields: Any) -> vs.Frontend:
     """The frontend of the service that exists, but for these fields."""
-    return vs.Frontend(**({"address": "198.18.100.1", "protocol": TCP, "port": 80} | fields))
+    whole: dict[str, Any] = {"address": "198.18.100.1", "protocol": TCP, "port": 80}
+    return vs.Frontend(**(whole | fields))
 
 
 def times(**fields: Duration) -> vs.CreateVirtualServiceRequest:
@@ -74,13 +75,13 @@ def times(**fields: Duration) -> vs.CreateVirtualServiceRequest:
 
 def connection(**fields: Any) -> cn.GetConnectionRequest:
     """Looks up a connection, but for these fields a possible one."""
-    whole = {"protocol": TCP, "client_address": "198.18.0.7", "client_port": 40000}
+    whole: dict[str, Any] = {"protocol": TCP, "client_address": "198.18.0.7", "client_port": 40000}
     return cn.GetConnectionRequest(**(whole | {"address": "198.18.100.1", "port": 80} | fields))
 
 
 def header(**fields: Any) -> cn.PushConnectionsRequest:
     """A good header, but for these fields."""
-    whole = {
+    whole: dict[str, Any] = {
         "format": 1,
         "record_bytes": 16,
         "services": [cn.PackedService(virtual_service="virtualServices/web")],
@@ -267,7 +268,7 @@ async def state(api: Api) -> tuple[int, int, int]:
 
 def named_fields(error: grpc.aio.AioRpcError) -> list[str]:
     """Fields in the BadRequest of the error's details."""
-    status = rpc_status.from_call(error)  # type: ignore[arg-type]
+    status = rpc_status.from_call(error)
     found = []
     for detail in status.details if status else ():
         bad = error_details_pb2.BadRequest()
@@ -312,7 +313,7 @@ async def test_stream(
 @pytest.mark.parametrize("blob", [b"\xff", b"\x0a\xff\x01", b"\x0a\x02\xff\xfe", b"x" * 1000])
 async def test_no_message(filled: Api, blob: bytes) -> None:
     """Bytes that are no message, or text that is no UTF-8, are the caller's fault."""
-    call = filled.channel.unary_unary("/tiara.v1.BackendPoolService/GetBackendPool")
+    call: Any = filled.channel.unary_unary("/tiara.v1.BackendPoolService/GetBackendPool")
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await call(blob)
     assert caught.value.code() is INVALID
