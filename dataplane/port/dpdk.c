@@ -32,19 +32,10 @@ dpdk_fail(struct tiara_error *error, enum tiara_status status, const char *field
 
 /* ---- frames and mbufs ---- */
 
-/* af_packet takes the tag out of the frame; the path names such frames, so it is put back. */
-static void
-dpdk_vlan_restore(struct rte_mbuf **m)
-{
-	if ((*m)->ol_flags & RTE_MBUF_F_RX_VLAN_STRIPPED && rte_vlan_insert(m) == 0)
-		(*m)->ol_flags &= ~(RTE_MBUF_F_RX_VLAN_STRIPPED | RTE_MBUF_F_RX_VLAN);
-}
-
 /* A chain that does not fit one buffer keeps its first part: the path calls it truncated. */
 static void
 dpdk_frame_set(struct tiara_frame *frame, struct rte_mbuf *m)
 {
-	dpdk_vlan_restore(&m);
 	if (m->nb_segs > 1)
 		(void)!rte_pktmbuf_linearize(m);
 	frame->data = rte_pktmbuf_mtod(m, uint8_t *);

@@ -30,7 +30,7 @@ def kernel_mac(port_mac: str) -> str:
     return bytes([raw[0] ^ 2, *raw[1:]]).hex(":")
 
 
-def checksum(data: bytes) -> int:
+def checksum(data: bytes | bytearray) -> int:
     """Internet checksum (RFC 1071); 0 of data that holds its right checksum."""
     total = sum(int.from_bytes(data[i : i + 2], "big") for i in range(0, len(data), 2))
     while total >> 16:

@@ -73,7 +73,10 @@ class World:
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Runs one that is expected to end by itself."""
         command = self.topology.command("balancer", *self.command(*arguments))
-        return subprocess.run(command, capture_output=True, text=True, check=False, timeout=30)
+        try:
+            return subprocess.run(command, capture_output=True, text=True, check=False, timeout=30)
+        except subprocess.TimeoutExpired as error:
+            raise AssertionError(f"it does not end: {error.stdout!r} {error.stderr!r}") from None
 
     def log(self) -> str:
         """All that it printed, from all starts."""
@@ -82,7 +85,7 @@ class World:
 
     def port_mac(self) -> str:
         """The port's MAC as it said at start."""
-        return re.findall(r"\nport .* MAC ([0-9a-f:]{17})", self.log())[-1]
+        return str(re.findall(r"\nport .* MAC ([0-9a-f:]{17})", self.log())[-1])
 
     def segment(self, role: Role = Role.READER) -> Segment:
         """The segment, attached."""

@@ -100,6 +100,22 @@ def test_kill_and_restart_adopt_everything(world: World) -> None:
     after.detach()
 
 
+def test_killed_af_xdp_leaves_nothing_in_the_way(world: World) -> None:
+    """The XDP program that a kill -9 leaves on the interface is taken off by the next start."""
+    xdp = World(world.topology, "af_xdp")
+    xdp.start(*SIZES)
+    xdp.publish(server_address(1))
+    xdp.stop(signal.SIGKILL)
+    assert "prog/xdp" in world.topology.run("balancer", "ip", "link", "show", "eth0")
+    world.start()
+
+    assert "prog/xdp" not in world.topology.run("balancer", "ip", "link", "show", "eth0")
+    assert world.get("client", TCP_VIP) == "b1"
+    world.stop(signal.SIGKILL)
+    xdp.start()
+    assert world.get("client", TCP_VIP) == "b1"
+
+
 def test_interface_with_an_address_is_spared(world: World) -> None:
     """An IPv4 address or the default route keeps an interface from being taken; --take-interface takes it."""
     world.topology.run("balancer", "ip", "addr", "add", "198.18.9.1/24", "dev", "eth0")
