@@ -32,14 +32,6 @@ insert_follow(struct tiara_worker *w, struct tiara_frame *f)
 }
 
 static void
-insert_untracked(struct tiara_worker *w, struct tiara_frame *f)
-{
-	f->fresh = 0;
-	f->found.slot = NULL;
-	tiara_event_wk(w, TIARA_EVENT_TABLE_FULL);
-}
-
-static void
 insert_new(struct tiara_worker *w, struct tiara_frame *f, const union tiara_word *word)
 {
 	switch (tiara_table_insert(w->map, &w->age, &w->inserter, f->hash, word, &f->found)) {
@@ -50,7 +42,8 @@ insert_new(struct tiara_worker *w, struct tiara_frame *f, const union tiara_word
 		insert_follow(w, f);
 		break;
 	default:
-		insert_untracked(w, f);
+		f->fresh = 0;
+		tiara_event_wk(w, TIARA_EVENT_TABLE_FULL);
 		break;
 	}
 }

@@ -189,20 +189,19 @@ class PathModel:
         return Burst([self._leave(Verdict.INJECTED, frame)], Counter())
 
     def receive(self, frames: list[bytes]) -> Burst:
-        """See PathUnderTest. The whole burst is looked up before any of it is inserted."""
+        """See PathUnderTest."""
         self.events = Counter()
-        before = set(self.table)
         left = []
         for frame in frames:
             try:
-                self._handle(frame, before)
+                self._handle(frame)
             except Ended as end:
                 left.append(self._leave(end.verdict, end.frame))
         return Burst(left, self.events)
 
     # ---- parse ----
 
-    def _handle(self, frame: bytes, before: set[tuple[str, int, str]]) -> None:
+    def _handle(self, frame: bytes) -> None:
         if len(frame) < 14:
             raise Ended(Verdict.TRUNCATED, frame)
         kind = big(frame, 12)
@@ -219,7 +218,7 @@ class PathModel:
         packet = self._parse(frame)
         self._echo(packet)
         name = self._service(packet)
-        self._forward(packet, name, before)
+        self._forward(packet, name)
 
     def _parse(self, frame: bytes) -> Packet:
         if len(frame) < 34:
@@ -376,11 +375,9 @@ class PathModel:
         self.events[Event.CONNECTION_RESELECTED if known else Event.CONNECTION_NEW] += 1
         return backend, Verdict.FORWARDED, 1
 
-    def _forward(self, packet: Packet, name: str, before: set[tuple[str, int, str]]) -> None:
+    def _forward(self, packet: Packet, name: str) -> None:
         key = (packet.client, packet.ports[0], name)
         known = self._look_up(key)
-        if known and key not in before:
-            self.events[Event.INSERT_RACE] += 1
         if known and self._keeps(packet, known, self.services[name]):
             self.table[key] = replace(
                 known, state=self._next(packet, known.state), seen=self.tick, pushed=False

@@ -15,8 +15,15 @@ from tiara.domain.layout import Event, State, Status, Verdict
 
 RECORDS = records()
 SETUPS = setups()
-BACKGROUND = {Event.GENERATION_CHANGE, Event.SWEPT_EXPIRED, Event.SWEPT_GONE, Event.SWEPT_TENTATIVE}
-"""Events of no packet: a sweep may be due in any burst."""
+BACKGROUND = {
+    Event.GENERATION_CHANGE,
+    Event.SWEPT_EXPIRED,
+    Event.SWEPT_GONE,
+    Event.SWEPT_TENTATIVE,
+    Event.INSERT_RACE,
+    Event.TOUCH_RACE,
+}
+"""Events of no packet: a sweep may be due in any burst, and who wins a race is nobody's promise."""
 
 Step = Mapping[str, Any]
 
