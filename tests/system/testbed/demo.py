@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import signal
 import subprocess
 import sys
@@ -43,8 +44,7 @@ SIDE_PORTS = range(45000, 45020)
 PUSHED_PORTS = range(50000, 50000 + PUSHED_FLOWS)
 PROBE_PORTS = range(52000, 52000 + PROBES)
 SIDE_ROUNDS = 3
-SIDE_TCP = (topology.SIDE_VIP, HTTP_PORT)
-SIDE_UDP = (topology.SIDE_VIP, UDP_PORTS[0])
+SIDE = (UDP_TARGET[0], UDP_PORTS[1])
 DISAGREE_MIN = 0.20
 WEB, ECHO = "web", "echo"
 ADDED, DRAINED, KILLED, PINNED = "b4", "b2", "b3", "b2"
@@ -78,7 +78,7 @@ class Demo:
         self.step(f"drain {DRAINED}", self.drain_backend)
         self.step(f"kill server {KILLED}", self.kill_server)
         self.step("delete, re-create", self.recreate)
-        self.step("kill -9 control", self.kill_controlplane)
+        self.step("kill -9 control plane", self.kill_controlplane)
         self.step("kill -9 data plane", self.kill_dataplane)
         self.step(f"push {PUSHED_FLOWS}", self.push)
         self.close()
@@ -117,8 +117,8 @@ class Demo:
             balancer.create_pool(pool, mode, check_port=self.check_port)
             for number in (1, 2, 3):
                 balancer.create_backend(pool, f"b{number}", server_address(number))
-        balancer.create_service(WEB, WEB, f"tcp:{HTTP_TARGET[0]}:{HTTP_TARGET[1]}")
-        balancer.create_service(ECHO, ECHO, f"udp:{UDP_TARGET[0]}:{UDP_TARGET[1]}")
+        balancer.create_service(WEB, WEB, f"tcp:{_text(HTTP_TARGET)}")
+        balancer.create_service(ECHO, ECHO, f"udp:{_text(UDP_TARGET)}")
         balancer.wait_applied()
         self.traffic.open("tcp", HELD_PORTS)
         self.traffic.open("udp", range(HELD_PORTS.start, HELD_PORTS.start + UDP_FLOWS))
@@ -161,20 +161,31 @@ class Demo:
             if number + 1 < SIDE_ROUNDS:
                 self.cli("tiara service delete side")
                 self.balancer.delete_pool(f"side{number}")
+                self.expect_silence()
         self._note = f"{SIDE_ROUNDS} times, each on another server, asked from the same client ports"
 
     def create_side(self, pool: str, server: str) -> None:
         """The side service on one server."""
         self.balancer.create_pool(pool, "l2")
         self.balancer.create_backend(pool, server, server_address(int(server[1:])))
-        self.balancer.create_service("side", pool, f"tcp:{_text(SIDE_TCP)}", f"udp:{_text(SIDE_UDP)}")
+        self.balancer.create_service("side", pool, f"udp:{_text(SIDE)}")
         self.balancer.wait_applied()
 
     def expect_side(self, server: str) -> None:
         """Every answer comes from that server, from client ports that the last one has served too."""
-        met = Counter(self.traffic.probe("udp", SIDE_PORTS, SIDE_UDP).values())
+        met = Counter(self.traffic.probe("udp", SIDE_PORTS, SIDE).values())
         if met != {server: len(SIDE_PORTS)}:
             raise TestbedError(f"the side service is on {server}, but answers came from {dict(met)}")
+
+    def expect_silence(self) -> None:
+        """A deleted service does not answer: its packets end in the verdict no_service."""
+        before = self.balancer.statistics(count=False).verdicts["no_service"]
+        if any(self.traffic.ask(SIDE_PORTS.start, [SIDE], times=1)):
+            raise TestbedError("a deleted service has answered")
+        self.balancer.wait_for(
+            "the verdict no_service",
+            lambda: self.balancer.statistics(count=False).verdicts["no_service"] > before,
+        )
 
     def kill_controlplane(self) -> None:
         """Packets do not notice; the new one adopts the segment and rewrites nothing that is equal."""
@@ -271,16 +282,9 @@ class Demo:
 
     def connection_line(self) -> str:
         """One held connection, as the CLI shows it."""
-        found = ""
-        for port in HELD_PORTS:
-            try:
-                found = self.balancer.cli(
-                    f"tiara connection get tcp {CLIENT_ADDRESS}:{port} {TCP_VIP}:{HTTP_PORT}"
-                )
-            except TestbedError:
-                continue
-            break
-        return screen.cut(f"connection {found.removeprefix('connection ')}")
+        port = self.traffic.held_port()
+        found = self.balancer.cli(f"tiara connection get tcp {CLIENT_ADDRESS}:{port} {TCP_VIP}:{HTTP_PORT}")
+        return screen.cut(found)
 
 
 def _text(endpoint: tuple[str, int]) -> str:
@@ -355,7 +359,7 @@ def _keep(balancer: Balancer, traffic: Traffic) -> None:
 It stays up, traffic included. Look around:
   export TIARA_INSTANCE={balancer.instance} PATH=$PWD/build/venv/bin:$PATH
   tiara service list -o wide; tiara stats --count; tiara connection list
-  ip netns exec {name("client")} curl http://{TCP_VIP}/
+  ip netns exec {name("client")} ss -tn dst {TCP_VIP}
   ip netns exec {name("balancer")} ip address
 End it with: script/demo --stop""")
 
@@ -373,6 +377,9 @@ def main() -> None:
         status = _run(arguments, f"demo-{time.time_ns() // 1000 % 1_000_000:06d}")
     except KeyboardInterrupt:
         sys.exit("\nscript/demo: interrupted; nothing is left behind")
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
     except (TestbedError, grpc.RpcError, subprocess.SubprocessError) as error:
         sys.exit(f"script/demo: {error}")
     sys.exit(status)

@@ -31,7 +31,6 @@ SILENCE_S = 5.0
 OPEN_AT_ONCE = 64
 OPEN_WAIT_S = 8.0
 ASK_AGAIN_S = 0.25
-ASK_TIMES = 8
 TURN_S = 0.003
 
 
@@ -270,13 +269,13 @@ class Holder:
             self._end(flow)
         return {"servers": {str(flow.port): flow.server for flow in opened}}
 
-    def do_ask(self, client_port: int, targets: list[tuple[str, int]]) -> dict[str, Any]:
+    def do_ask(self, client_port: int, targets: list[tuple[str, int]], times: int) -> dict[str, Any]:
         """Asks many UDP services from one client port; says who answered, "" where nobody did."""
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as sock:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 22)
             sock.bind(("", client_port))
             met: dict[tuple[str, int], str] = {}
-            for _ in range(ASK_TIMES):
+            for _ in range(times):
                 silent = [target for each in targets if (target := (each[0], each[1])) not in met]
                 for position, target in enumerate(silent):
                     sock.sendto(b"%d" % position, target)
@@ -326,11 +325,9 @@ class Holder:
         }
 
     def do_share(self) -> dict[str, Any]:
-        """Held flows of each server by protocol."""
-        flows = self.flows.values()
-        return {
-            kind: Counter(flow.server for flow in flows if flow.protocol == kind) for kind in ("tcp", "udp")
-        }
+        """Held TCP connections of each server, and the client port of one."""
+        ports = {flow.port: flow.server for flow in self.flows.values() if flow.protocol == "tcp"}
+        return {"tcp": Counter(ports.values()), "tcp_port": min(ports, default=0)}
 
     # ---- opening
 

@@ -29,15 +29,26 @@ def width() -> int:
     return max(WIDTH, shutil.get_terminal_size((WIDTH, 24)).columns)
 
 
+COLUMNS = (24, 33, 45, 52)
+
+
+def columns(name: str, *values: str) -> str:
+    """A name and right-aligned values; a long name moves only what it has to."""
+    text = name
+    for value, end in zip(values, COLUMNS, strict=True):
+        text += value.rjust(max(len(value) + 1, end - len(text)))
+    return f"{text} "
+
+
 def title() -> str:
     """The line above the rows."""
-    return f"{'step':<18}{'held':>6}{'requests':>9}{'longest gap':>12}{'broken':>7} $ command"
+    return columns("step", "held", "requests", "longest gap", "broken") + "$ command"
 
 
 def line(row: Row) -> str:
     """A row in one line, with as many whole words of the command as there is room for."""
     gap = f"{row.longest_gap_ms:,} ms"
-    text = f"{row.name:<18}{row.held:>6,}{row.requests:>9,}{gap:>12}{row.broken:>7,} "
+    text = columns(row.name, f"{row.held:,}", f"{row.requests:,}", gap, f"{row.broken:,}")
     words = row.command.split()
     while words and len(text) + len(" ".join(words)) > width():
         words.pop()

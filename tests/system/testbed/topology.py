@@ -11,7 +11,6 @@ the whole VIP prefix on `lo` and a VXLAN device, so both forwarding modes work w
 from __future__ import annotations
 
 import fcntl
-import json
 import os
 import shutil
 import signal
@@ -84,6 +83,7 @@ class Topology:
         self.log_folder = self.folder / "log"
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self._lock: IO[str] | None = None
+        self._kept = False
 
     def namespace(self, role: str) -> str:
         """The host's name for the namespace of `client`, `balancer`, `switch`, `b1` ..."""
@@ -123,7 +123,9 @@ class Topology:
             raise
 
     def close(self) -> None:
-        """Ends the processes in the namespaces and removes them; harmless when called again."""
+        """Ends the processes in the namespaces and removes them, unless kept; harmless when called again."""
+        if self._kept:
+            return
         for process in self._processes.values():
             end_process(process.pid)
             process.wait()
@@ -134,8 +136,9 @@ class Topology:
             self._lock = None
 
     def keep(self) -> None:
-        """Leaves everything running after this process; `remove_all` ends it."""
-        (self.folder / "kept").write_text(json.dumps({"since": time.time()}))
+        """Leaves everything running after this process; `remove_kept` ends it."""
+        (self.folder / "kept").touch()
+        self._kept = True
 
     # ---- processes
 
@@ -316,7 +319,8 @@ def _remove(name: str) -> None:
         run("ip", "netns", "delete", namespace)
     for segment in segment_files(name):
         segment.unlink(missing_ok=True)
-    shutil.rmtree(STATE_FOLDER / name, ignore_errors=True)
+    for folder in (Path("/run/tiara") / name, Path("/run/dpdk") / f"tiara-{name}", STATE_FOLDER / name):
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def segment_files(name: str) -> list[Path]:

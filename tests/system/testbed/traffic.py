@@ -98,10 +98,16 @@ class Traffic:
         answer = self._ask("probe", **_where(protocol, client_ports, target))
         return {int(port): server for port, server in answer["servers"].items()}
 
-    def ask(self, client_port: int, targets: list[tuple[str, int]]) -> list[str]:
+    def ask(self, client_port: int, targets: list[tuple[str, int]], times: int = 8) -> list[str]:
         """Asks many UDP services from one client port; returns who answered, "" where nobody did."""
-        servers: list[str] = self._ask("ask", client_port=client_port, targets=targets)["servers"]
+        answer = self._ask("ask", client_port=client_port, targets=targets, times=times)
+        servers: list[str] = answer["servers"]
         return servers
+
+    def held_port(self) -> int:
+        """The client port of a held TCP connection."""
+        port: int = self._ask("share")["tcp_port"]
+        return port
 
     def held_by(self, server: str) -> int:
         """TCP connections that this server answers."""
