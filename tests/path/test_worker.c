@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a worker does beside packets: the sweep's pace, generations, first forward, its time. */
+/* What records cannot show: the sweep's pace, generations, a worker's time, races lost. */
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "path/stage.h"
+#include "path/wire.h"
 #include "table/epoch.h"
+#include "table/hash.h"
 #include "world.h"
 
 #define CHECK(cond)                                                                                \
@@ -153,6 +156,75 @@ test_first_forward(void)
 	world_close(&world);
 }
 
+/* Two backends, and a UDP service without a selection table: what insert needs. */
+static void
+start_service(void)
+{
+	start(1);
+	world.plan.backend[1].use = TIARA_USE_ACTIVE;
+	world.plan.backend[2].use = TIARA_USE_ACTIVE;
+	world.plan.service[0] = (struct tiara_service){.protocol = TIARA_PROTOCOL_UDP,
+						       .use = TIARA_USE_ACTIVE};
+	world.plan.service[0].timeout_ticks[TIARA_STATE_UDP] = 10;
+	world_publish(&world);
+	world_burst(&world);
+}
+
+/* As selection left it: backend 1 chosen, no entry seen. */
+static struct tiara_frame
+selected_frame(void)
+{
+	struct tiara_frame f = {.protocol = TIARA_PROTOCOL_UDP, .backend_idx = 1, .fresh = 1};
+
+	f.key = tiara_key(7, 8, 0);
+	f.hash = tiara_hash_inline(f.key, world.map.segment->table_secret);
+	return f;
+}
+
+static void
+push_elsewhere(void)
+{
+	struct tiara_entry entry = {.client_addr = 7,
+				    .client_port = 8,
+				    .backend_idx = 2,
+				    .last_seen = (uint16_t)world.worker.tick,
+				    .state = TIARA_STATE_UDP};
+
+	CHECK(world_push(&world, &entry) == TIARA_OK);
+}
+
+/* Between lookup and insert another thread put the connection elsewhere: the packet goes there. */
+static void
+test_insert_lost(void)
+{
+	struct tiara_frame f;
+
+	start_service();
+	f = selected_frame();
+	push_elsewhere();
+	tiara_insert_wk(&world.worker, &f, 1);
+	CHECK(f.backend_idx == 2 && f.fresh == 0);
+	CHECK(world.worker.counters->event_cnt[TIARA_EVENT_INSERT_RACE] == 1);
+	world_close(&world);
+}
+
+/* The entry to be moved was moved by another thread meanwhile: where that one put it. */
+static void
+test_reselect_lost(void)
+{
+	struct tiara_frame f;
+
+	start_service();
+	f = selected_frame();
+	push_elsewhere();
+	f.found = world_find(&world, 7, 8, 0);
+	f.found.word.entry.backend_idx = 3; /* as it was when this worker looked */
+	tiara_insert_wk(&world.worker, &f, 1);
+	CHECK(f.backend_idx == 2 && f.fresh == 0);
+	CHECK(world_find(&world, 7, 8, 0).word.entry.backend_idx == 2);
+	world_close(&world);
+}
+
 int
 main(void)
 {
@@ -162,5 +234,7 @@ main(void)
 	test_generation();
 	test_busy_time();
 	test_first_forward();
+	test_insert_lost();
+	test_reselect_lost();
 	return 0;
 }
