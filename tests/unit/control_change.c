@@ -77,6 +77,44 @@ test_frontends(void)
 	world_end(&w);
 }
 
+/* A removed service takes its frontend, the last one of a VIP also the VIP, and its table with it. */
+static void
+test_remove_service(void)
+{
+	struct tiara_service_spec s0 = world_service(0, 0), s1 = world_service(1, 0);
+	struct tiara_service_spec read;
+	struct tiara_change *change;
+	struct tiara_view view;
+	uint64_t used;
+	uint32_t idx[2] = {0, 1}, cnt = 0;
+	struct world w;
+
+	world_make(&w);
+	world_first_generation(&w);
+	change = world_begin(&w);
+	world_put_service(change, &s1, idx, 2);
+	world_commit(change);
+	used = world_describe(w.control).heap_used_bytes;
+	change = world_begin(&w);
+	world_remove_service(change, &s0);
+	world_commit(change);
+	CHECK(world_describe(w.control).heap_used_bytes == used - TIARA_HEAP_UNIT_BYTES);
+	view = tiara_view_of(tiara_handle_map(w.control), 3);
+	CHECK(!tiara_frontend_find(&view, s0.record.vip, s0.record.port, 6));
+	CHECK(tiara_frontend_find(&view, s1.record.vip, s1.record.port, 6)->service_idx == 1);
+	CHECK(tiara_frontend_find(&view, s1.record.vip, 0, 0));
+	CHECK_OK(tiara_service_read(w.control, 0, &read, &world_error));
+	CHECK(read.record.use == TIARA_USE_FREE && read.table_cnt == 0);
+	CHECK_OK(tiara_service_rows(w.control, 0, NULL, &cnt, &world_error));
+	CHECK(cnt == 0);
+	change = world_begin(&w);
+	world_remove_service(change, &s1);
+	world_commit(change);
+	view = tiara_view_of(tiara_handle_map(w.control), 4);
+	CHECK(!tiara_frontend_find(&view, s1.record.vip, 0, 0));
+	world_end(&w);
+}
+
 /* Putting what is there, and undoing within a change, makes no generation. */
 static void
 test_unchanged(void)
@@ -96,6 +134,8 @@ test_unchanged(void)
 	CHECK(world_put_backend(change, &other) == 1);
 	CHECK(world_put_backend(change, &b) == 1);
 	CHECK(world_table(change, 101, idx, 2, off) == off);
+	CHECK(world_table(change, 101, idx, 1, off) != off); /* other rows */
+	CHECK(world_table(change, 5000, idx, 2, off) != off);
 	s.table_off = off;
 	s.table_cnt = 101;
 	CHECK_OK(tiara_change_service_put(change, &s, NULL, &world_error));
@@ -373,7 +413,7 @@ change_flap(struct world *w, uint32_t i)
 	uint64_t generation = 0;
 	enum tiara_status status;
 
-	b.record.use = i % 2 ? TIARA_USE_ACTIVE : TIARA_USE_DOWN;
+	b.record.addr = htonl(0x0b000000 + i); /* each generation's block has its own content */
 	world_put_backend(change, &b);
 	status = tiara_change_commit(change, 7, &generation, &world_error);
 	return status == TIARA_OK ? generation : 0;
@@ -401,6 +441,7 @@ test_stopped_worker(void)
 	before = held.backend[1];
 	for (uint32_t i = 0; i < 8; i++) {
 		CHECK(change_flap(&w, i) == 2 + i);
+		CHECK(!memcmp(&before, &held.backend[1], sizeof(before)));
 		world_worker_enter(&w, 0);
 	}
 	CHECK(change_flap(&w, 8) == 0);
@@ -517,6 +558,7 @@ main(void)
 {
 	test_put_and_read();
 	test_frontends();
+	test_remove_service();
 	test_unchanged();
 	test_blocks_are_shared();
 	test_bytes_written_are_bounded();
