@@ -3,14 +3,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from array import array
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
 from tiara.domain.dataplane import BackendKey, ServiceKey
 from tiara.domain.errors import InvalidField, NotFound, Unavailable
-from tiara.domain.layout import OnConflict, Role, Status, Use
+from tiara.domain.layout import Role, Status, Use
 from tiara.domain.model import Protocol
 from tiara.domain.names import backend_name, service_name
 from tiara.domain.observed import ConnectionView, PushResult
@@ -21,6 +22,7 @@ from tiara.planner import PoolInput, PoolPlan, plan_pool, plan_service, shares
 from tiara.planner.maglev import row_maker
 from tiara.reconciler.apply import Edit
 from tiara.reconciler.held import Held
+from tiara.reconciler.push import Dictionaries
 from tiara.reconciler.work import Work
 
 _ROWS_KEPT = 64
@@ -47,6 +49,16 @@ class Applied:
     written: int
 
 
+@dataclass(frozen=True, slots=True)
+class _Indices:
+    """A push's dictionaries as indices of one state of the segment."""
+
+    known: Dictionaries
+    epoch: tuple[int, int]
+    services: array[int]
+    backends: array[int]
+
+
 class Actuator:
     """Attaches the segment of an instance, applies work to it, reads it."""
 
@@ -59,6 +71,7 @@ class Actuator:
         self._down: frozenset[str] = frozenset()
         self._inputs: dict[str, PoolInput] = {}
         self._shares: dict[str, dict[BackendKey, float]] = {}
+        self._resolved: _Indices | None = None
         self.held = Held()
         self._make_rows = lru_cache(_ROWS_KEPT)(row_maker(secret, maglev_fill))
 
@@ -105,18 +118,11 @@ class Actuator:
             self._shares[pool] = dict(shares(self._plan(self._inputs[pool]).table))
         return self._shares.get(pool, {})
 
-    def push(
-        self,
-        records: bytes,
-        services: Sequence[ServiceKey],
-        backends: Sequence[BackendKey],
-        policy: OnConflict,
-    ) -> PushResult:
-        """Inserts one chunk; the names are looked up again, because indices move between chunks."""
-        service_idx = [self._service_idx(i, key) for i, key in enumerate(services)]
-        backend_idx = [self._backend_idx(i, key) for i, key in enumerate(backends)]
+    def push(self, records: bytes, known: Dictionaries) -> PushResult:
+        """Inserts one chunk."""
+        indices = self._indices(known)
         try:
-            result = self.segment.push(records, service_idx, backend_idx, policy)
+            result = self.segment.push(records, indices.services, indices.backends, known.on_conflict)
         except NativeError as error:
             if error.status is Status.INVALID:
                 raise InvalidField(f"chunk.{error.field}", _without_field(error)) from None
@@ -211,6 +217,18 @@ class Actuator:
                 self._inputs[pool] = given
             else:
                 self._inputs.pop(pool, None)
+
+    def _indices(self, known: Dictionaries) -> _Indices:
+        """Looked up again after every change of the segment: names may have gone, indices moved."""
+        last = self._resolved
+        if last is None or last.known is not known or last.epoch != (self._epoch, self.held.version):
+            last = self._resolved = _Indices(
+                known,
+                (self._epoch, self.held.version),
+                array("I", [self._service_idx(i, key) for i, key in enumerate(known.services)]),
+                array("I", [self._backend_idx(i, key) for i, key in enumerate(known.backends)]),
+            )
+        return last
 
     def _service_idx(self, i: int, key: ServiceKey) -> int:
         slot = self.held.services.get(key)

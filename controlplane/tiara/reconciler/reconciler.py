@@ -154,9 +154,7 @@ class Reconciler:
         return PushSession(dictionaries, self._push)
 
     async def _push(self, records: bytes, known: Dictionaries) -> PushResult:
-        return await self._read(
-            lambda: self._actuator.push(records, known.services, known.backends, known.on_conflict)
-        )
+        return await self._read(lambda: self._actuator.push(records, known))
 
     async def _read(self, call: Callable[[], _T]) -> _T:
         try:
