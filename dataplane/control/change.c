@@ -19,7 +19,8 @@ static uint32_t
 change_room(const struct change_block *b, uint32_t cnt)
 {
 	uint64_t wanted = b->own && cnt < 2 * (uint64_t)b->room ? 2 * (uint64_t)b->room : cnt;
-	uint64_t units = (wanted * b->item_bytes + TIARA_HEAP_UNIT_BYTES - 1) / TIARA_HEAP_UNIT_BYTES;
+	uint64_t units = (wanted * b->item_bytes + TIARA_HEAP_UNIT_BYTES - 1) /
+			 TIARA_HEAP_UNIT_BYTES;
 	uint64_t room = units * TIARA_HEAP_UNIT_BYTES / b->item_bytes;
 
 	return room > b->max ? b->max : (uint32_t)room;
@@ -179,15 +180,15 @@ change_frontends_fill(const struct tiara_change *change, const tiara_be32 *vip, 
 
 	for (uint32_t i = 0; i < change->block[CHANGE_SERVICE].cnt; i++)
 		if (service[i].use == TIARA_USE_ACTIVE)
-			change_frontend_add(change, &(struct tiara_frontend){
-							    .vip = service[i].vip,
-							    .port = service[i].port,
-							    .protocol = service[i].protocol,
-							    .use = TIARA_USE_ACTIVE,
-							    .service_idx = (uint16_t)i});
+			change_frontend_add(
+				change, &(struct tiara_frontend){.vip = service[i].vip,
+								 .port = service[i].port,
+								 .protocol = service[i].protocol,
+								 .use = TIARA_USE_ACTIVE,
+								 .service_idx = (uint16_t)i});
 	for (uint32_t i = 0; i < vip_cnt; i++)
-		change_frontend_add(change, &(struct tiara_frontend){.vip = vip[i],
-								     .use = TIARA_USE_VIP});
+		change_frontend_add(change,
+				    &(struct tiara_frontend){.vip = vip[i], .use = TIARA_USE_VIP});
 }
 
 /* A new table, at most half full, from the services. */
@@ -245,12 +246,13 @@ change_waiting_check(const struct tiara_change *change, struct tiara_error *erro
 
 	if (change->generation - oldest <= TIARA_ROOT_WAITING_MAX)
 		return TIARA_OK;
-	return control_error(error, TIARA_EXHAUSTED, "worker",
-			     "worker %d (lcore %u) still uses generation %" PRIu64 "; %d "
-			     "generations wait for it and no more may; nothing was changed, %" PRIu64
-			     " goes on serving; let the worker run, or restart tiara-dataplane",
-			     worker, change->handle->map.worker[worker].lcore, oldest,
-			     TIARA_ROOT_WAITING_MAX, change->generation - 1);
+	return control_error(
+		error, TIARA_EXHAUSTED, "worker",
+		"worker %d (lcore %u) still uses generation %" PRIu64 "; %d "
+		"generations wait for it and no more may; nothing was changed, %" PRIu64
+		" goes on serving; let the worker run, or restart tiara-dataplane",
+		worker, change->handle->map.worker[worker].lcore, oldest, TIARA_ROOT_WAITING_MAX,
+		change->generation - 1);
 }
 
 static void

@@ -3,7 +3,8 @@
 #include "control/internal.h"
 
 static void
-collect_count_gone(struct control_quarantine *q, uint8_t use, uint64_t use_generation, uint32_t *cnt)
+collect_count_gone(struct control_quarantine *q, uint8_t use, uint64_t use_generation,
+		   uint32_t *cnt)
 {
 	if (use != TIARA_USE_GONE || use_generation <= q->released)
 		return;

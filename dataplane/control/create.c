@@ -19,9 +19,9 @@
 enum { CREATE_SMALL_PAGE_BYTES = 4096, CREATE_NEIGHBOUR_MIN = 1024 };
 
 #define CREATE_CONNECTIONS_MAX (UINT64_C(1) << 34) /* a bucket number has 32 bits */
-#define CREATE_BACKEND_MAX (UINT64_C(1) << 24)
-#define CREATE_HEAP_MIN (UINT64_C(1) << 20)
-#define CREATE_HEAP_MAX (UINT64_C(1) << 40)
+#define CREATE_BACKEND_MAX     (UINT64_C(1) << 24)
+#define CREATE_HEAP_MIN        (UINT64_C(1) << 20)
+#define CREATE_HEAP_MAX        (UINT64_C(1) << 40)
 
 /* A file that has no name yet, or (where the file system knows no such thing) another one. */
 struct create_file {
@@ -53,7 +53,8 @@ create_bounds(const char *field, uint64_t value, uint64_t min, uint64_t max,
 		return TIARA_OK;
 	return control_error(error, TIARA_INVALID, field,
 			     "%s is %" PRIu64 "; it can be %" PRIu64 " to %" PRIu64
-			     "; no segment was made", field, value, min, max);
+			     "; no segment was made",
+			     field, value, min, max);
 }
 
 enum tiara_status
@@ -93,8 +94,8 @@ control_geometry_fill(struct tiara_segment *s)
 	uint64_t flows = (uint64_t)s->service_max + s->backend_max;
 	uint64_t neighbours = create_power_of_two(2 * (uint64_t)s->backend_max);
 
-	s->neighbour_cnt =
-		(uint32_t)(neighbours < CREATE_NEIGHBOUR_MIN ? CREATE_NEIGHBOUR_MIN : neighbours);
+	s->neighbour_cnt = (uint32_t)(neighbours < CREATE_NEIGHBOUR_MIN ? CREATE_NEIGHBOUR_MIN
+									: neighbours);
 	s->worker_off = create_place(&end, TIARA_LINE_BYTES,
 				     s->worker_max * sizeof(struct tiara_worker_slot));
 	s->counter_stride = create_align(sizeof(struct tiara_worker_counters) +
@@ -106,7 +107,8 @@ control_geometry_fill(struct tiara_segment *s)
 	s->neighbour_off = create_place(&end, TIARA_LINE_BYTES,
 					s->neighbour_cnt * sizeof(struct tiara_neighbour));
 	s->heap_off = create_place(&end, TIARA_HEAP_UNIT_BYTES, s->heap_bytes);
-	s->table_off = create_place(&end, s->page_bytes, s->bucket_cnt * sizeof(struct tiara_bucket));
+	s->table_off = create_place(&end, s->page_bytes,
+				    s->bucket_cnt * sizeof(struct tiara_bucket));
 	s->total_bytes = create_align(end, s->page_bytes);
 }
 
@@ -189,13 +191,15 @@ create_reserve(const char *path, int fd, uint64_t bytes, struct tiara_error *err
 		return TIARA_OK;
 	if (errno != ENOSPC && errno != EFBIG && errno != ENOMEM && errno != EDQUOT)
 		return control_error(error, TIARA_IO, "path",
-				     "cannot reserve %" PRIu64 " bytes for %s: %s; no file was made",
+				     "cannot reserve %" PRIu64
+				     " bytes for %s: %s; no file was made",
 				     bytes, path, strerror(errno));
 	fstatfs(fd, &fs);
 	return control_error(error, TIARA_NO_SPACE, "path",
 			     "%s needs %" PRIu64 " bytes and its file system has room for %" PRIu64
 			     "; no file was made; give smaller --connections or --heap-mb, or make "
-			     "more room", path, bytes, (uint64_t)fs.f_bavail * (uint64_t)fs.f_bsize);
+			     "more room",
+			     path, bytes, (uint64_t)fs.f_bavail * (uint64_t)fs.f_bsize);
 }
 
 static enum tiara_status
@@ -228,7 +232,8 @@ create_link(const char *path, int fd, struct tiara_error *error)
 		return TIARA_OK;
 	if (errno == EEXIST)
 		return control_error(error, TIARA_EXISTS, "path",
-				     "%s exists; it was not touched; attach to it or remove it", path);
+				     "%s exists; it was not touched; attach to it or remove it",
+				     path);
 	return control_error(error, TIARA_IO, "path", "cannot name the new file %s: %s", path,
 			     strerror(errno));
 }
@@ -242,8 +247,9 @@ create_fill(const char *path, int fd, const struct tiara_segment_config *config,
 	enum tiara_status status;
 
 	fstatfs(fd, &fs);
-	status = create_header(config, fs.f_type == HUGETLBFS_MAGIC ? (uint32_t)fs.f_bsize
-								   : CREATE_SMALL_PAGE_BYTES,
+	status = create_header(config,
+			       fs.f_type == HUGETLBFS_MAGIC ? (uint32_t)fs.f_bsize
+							    : CREATE_SMALL_PAGE_BYTES,
 			       &header, error);
 	CONTROL_STEP("file opened");
 	if (status == TIARA_OK)

@@ -70,8 +70,8 @@ edit_check_timeouts(const struct tiara_service *record, struct tiara_error *erro
 			continue;
 		snprintf(field, sizeof(field), "record.timeout_ticks[%d]", i);
 		return control_error(error, TIARA_INVALID, field,
-				     "%s is %u; it can be 1 to %d ticks; nothing was changed", field,
-				     ticks, TIARA_TIMEOUT_TICKS_MAX);
+				     "%s is %u; it can be 1 to %d ticks; nothing was changed",
+				     field, ticks, TIARA_TIMEOUT_TICKS_MAX);
 	}
 	return TIARA_OK;
 }
@@ -94,10 +94,12 @@ edit_check_service(const struct tiara_change *change, const struct tiara_service
 	if (r->protocol != IPPROTO_TCP && r->protocol != IPPROTO_UDP)
 		return edit_invalid("record.protocol", "must be 6 (TCP) or 17 (UDP)", error);
 	if ((spec->table_off == 0) != (spec->table_cnt == 0) ||
-	    (spec->table_off && !control_heap_holds(change->handle, spec->table_off,
-						    spec->table_cnt * UINT64_C(4))))
-		return edit_invalid("table_off", "must be 0 or come from tiara_change_table, with "
-				    "its table_cnt", error);
+	    (spec->table_off &&
+	     !control_heap_holds(change->handle, spec->table_off, spec->table_cnt * UINT64_C(4))))
+		return edit_invalid("table_off",
+				    "must be 0 or come from tiara_change_table, with "
+				    "its table_cnt",
+				    error);
 	return edit_check_timeouts(r, error);
 }
 
@@ -166,10 +168,11 @@ edit_check_frontend_free(const struct tiara_change *change, const struct tiara_s
 	if (holder == CONTROL_NONE)
 		return TIARA_OK;
 	name = change_item(change, CHANGE_SERVICE_NAME, holder);
-	return control_error(error, TIARA_EXISTS, "record.vip",
-			     "%s belongs to service %s; nothing was changed; remove it there first",
-			     control_frontend_text(text, record->vip, record->port,
-						   record->protocol), name->service);
+	return control_error(
+		error, TIARA_EXISTS, "record.vip",
+		"%s belongs to service %s; nothing was changed; remove it there first",
+		control_frontend_text(text, record->vip, record->port, record->protocol),
+		name->service);
 }
 
 /* ---- indices ---- */
@@ -190,12 +193,13 @@ edit_no_index(const struct tiara_change *change, const char *noun, uint32_t max,
 {
 	bool live = control_role_live(change->handle, TIARA_ROLE_DATAPLANE);
 
-	return control_error(error, TIARA_EXHAUSTED, noun,
-			     "none of the %u %s is free: %u are in use, %u were removed and wait "
-			     "until a sweep has passed%s; nothing was changed; wait, or start with a "
-			     "new segment and more --%s of tiara-dataplane",
-			     max, noun, max - gone, gone,
-			     live ? "" : " (no tiara-dataplane runs, so none does)", noun);
+	return control_error(
+		error, TIARA_EXHAUSTED, noun,
+		"none of the %u %s is free: %u are in use, %u were removed and wait "
+		"until a sweep has passed%s; nothing was changed; wait, or start with a "
+		"new segment and more --%s of tiara-dataplane",
+		max, noun, max - gone, gone, live ? "" : " (no tiara-dataplane runs, so none does)",
+		noun);
 }
 
 static enum tiara_status
@@ -287,12 +291,14 @@ edit_backend_new(struct tiara_change *change, const struct tiara_backend_name *n
 	enum tiara_status status = edit_take_backend(change, idx, error);
 
 	if (status == TIARA_OK)
-		status = edit_own_both(change, CHANGE_BACKEND, CHANGE_BACKEND_NAME, *idx + 1, error);
+		status = edit_own_both(change, CHANGE_BACKEND, CHANGE_BACKEND_NAME, *idx + 1,
+				       error);
 	if (status != TIARA_OK)
 		return status;
 	*(struct tiara_backend_name *)change_item(change, CHANGE_BACKEND_NAME, *idx) = *name;
 	*(struct tiara_backend *)change_item(change, CHANGE_BACKEND, *idx) = *record;
-	control_names_add(&change->handle->state->backend_by_name, control_hash_backend(name), *idx);
+	control_names_add(&change->handle->state->backend_by_name, control_hash_backend(name),
+			  *idx);
 	return TIARA_OK;
 }
 
@@ -370,8 +376,8 @@ edit_check_table(const struct tiara_change *change, const uint32_t *rows, uint32
 	char field[64];
 
 	if (row_cnt == 0)
-		return edit_invalid("row_cnt", "must not be 0; a service without backend has no table",
-				    error);
+		return edit_invalid("row_cnt",
+				    "must not be 0; a service without backend has no table", error);
 	for (uint32_t i = 0; i < idx_cnt; i++) {
 		const struct tiara_backend *r;
 
@@ -453,7 +459,8 @@ edit_service_new(struct tiara_change *change, const struct tiara_service_name *n
 	if (status == TIARA_OK)
 		status = edit_take_service(change, idx, error);
 	if (status == TIARA_OK)
-		status = edit_own_both(change, CHANGE_SERVICE, CHANGE_SERVICE_NAME, *idx + 1, error);
+		status = edit_own_both(change, CHANGE_SERVICE, CHANGE_SERVICE_NAME, *idx + 1,
+				       error);
 	if (status != TIARA_OK)
 		return status;
 	*(struct tiara_service_name *)change_item(change, CHANGE_SERVICE_NAME, *idx) = *name;
@@ -524,9 +531,9 @@ edit_service_gone(struct tiara_change *change, uint32_t idx)
 }
 
 enum tiara_status
-tiara_change_service_remove(struct tiara_change *change, const char *service,
-			    const uint8_t uid[16], tiara_be32 vip, tiara_be16 port,
-			    uint8_t protocol, struct tiara_error *error)
+tiara_change_service_remove(struct tiara_change *change, const char *service, const uint8_t uid[16],
+			    tiara_be32 vip, tiara_be16 port, uint8_t protocol,
+			    struct tiara_error *error)
 {
 	const struct tiara_service_name wanted = edit_service_name(service, uid, 0);
 	const struct tiara_service record = {.vip = vip, .port = port, .protocol = protocol};
@@ -535,9 +542,10 @@ tiara_change_service_remove(struct tiara_change *change, const char *service,
 	enum tiara_status status;
 
 	if (idx == CONTROL_NONE)
-		return control_error(error, TIARA_NOT_FOUND, "service",
-				     "service %s of this uid has no frontend %s; nothing was changed",
-				     wanted.service, control_frontend_text(text, vip, port, protocol));
+		return control_error(
+			error, TIARA_NOT_FOUND, "service",
+			"service %s of this uid has no frontend %s; nothing was changed",
+			wanted.service, control_frontend_text(text, vip, port, protocol));
 	status = edit_own_both(change, CHANGE_SERVICE, CHANGE_SERVICE_NAME, idx + 1, error);
 	if (status == TIARA_OK)
 		edit_service_gone(change, idx);

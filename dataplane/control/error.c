@@ -50,7 +50,8 @@ control_frontend_text(char text[CONTROL_FRONTEND_TEXT_BYTES], tiara_be32 vip, ti
 		snprintf(text, CONTROL_FRONTEND_TEXT_BYTES, "%s:%u/%s", addr, ntohs(port),
 			 protocol == IPPROTO_TCP ? "tcp" : "udp");
 	else
-		snprintf(text, CONTROL_FRONTEND_TEXT_BYTES, "%s:%u/%u", addr, ntohs(port), protocol);
+		snprintf(text, CONTROL_FRONTEND_TEXT_BYTES, "%s:%u/%u", addr, ntohs(port),
+			 protocol);
 	return text;
 }
 

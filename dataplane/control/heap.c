@@ -79,7 +79,8 @@ heap_mark_root(struct tiara_handle *handle, const struct tiara_root *root)
 	const struct tiara_service *service = (const void *)(handle->map.base + root->service_off);
 
 	heap_mark_block(handle, root->service_off, root->service_cnt * sizeof(*service));
-	heap_mark_block(handle, root->backend_off, root->backend_cnt * sizeof(struct tiara_backend));
+	heap_mark_block(handle, root->backend_off,
+			root->backend_cnt * sizeof(struct tiara_backend));
 	heap_mark_block(handle, root->frontend_off,
 			root->frontend_cnt * sizeof(struct tiara_frontend));
 	heap_mark_block(handle, root->service_name_off,
@@ -145,12 +146,13 @@ control_heap_take(struct tiara_handle *handle, uint64_t bytes, uint64_t *off,
 	uint64_t from = heap_first_fit(state, units);
 
 	if (from == state->heap_units)
-		return control_error(error, TIARA_NO_SPACE, "heap_bytes",
-				     "the change needs %" PRIu64 " more bytes in one piece; %" PRIu64
-				     " of the heap's %" PRIu64 " are in use; the current generation "
-				     "goes on serving; start with a new segment and a larger --heap-mb "
-				     "of tiara-dataplane",
-				     bytes, control_heap_used_bytes(state), s->heap_bytes);
+		return control_error(
+			error, TIARA_NO_SPACE, "heap_bytes",
+			"the change needs %" PRIu64 " more bytes in one piece; %" PRIu64
+			" of the heap's %" PRIu64 " are in use; the current generation "
+			"goes on serving; start with a new segment and a larger --heap-mb "
+			"of tiara-dataplane",
+			bytes, control_heap_used_bytes(state), s->heap_bytes);
 	heap_set(state, from, from + units, true);
 	*off = s->heap_off + from * TIARA_HEAP_UNIT_BYTES;
 	return TIARA_OK;

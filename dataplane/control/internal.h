@@ -24,9 +24,9 @@ struct control_names {
 
 /* docs/design/0002: the proof that nothing names an index any more. */
 struct control_quarantine {
-	bool off;	   /* only for the test that proves it needed */
+	bool off;          /* only for the test that proves it needed */
 	uint64_t released; /* indices gone in this generation or before are free */
-	bool waiting;	   /* for the sweep of what follows */
+	bool waiting;      /* for the sweep of what follows */
 	uint64_t through;
 	uint64_t restarts;
 	uint64_t claimed;

@@ -24,7 +24,8 @@ locate_instance_check(const char *instance, struct tiara_error *error)
 		return TIARA_OK;
 	return control_error(error, TIARA_INVALID, "instance",
 			     "\"%.40s\" cannot name an instance; give 1 to 32 of the characters "
-			     "a-z, 0-9 and -", instance);
+			     "a-z, 0-9 and -",
+			     instance);
 }
 
 static enum tiara_status

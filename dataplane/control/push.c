@@ -29,8 +29,8 @@ push_invalid(const struct push *p, uint32_t i, const char *field, const char *wh
 	char where[64];
 
 	snprintf(where, sizeof(where), "records[%u].%s", i, field);
-	return control_error(p->error, TIARA_INVALID, where, "%s %s; no connection was pushed", where,
-			     why);
+	return control_error(p->error, TIARA_INVALID, where, "%s %s; no connection was pushed",
+			     where, why);
 }
 
 static bool
@@ -81,7 +81,8 @@ push_check(const struct push *p, uint32_t i)
 		return push_invalid(p, i, "backend_pos", "names no backend that is in use");
 	service = &p->view.service[p->service_idx[ntohs(r->service_pos)]];
 	if (!push_state_fits(service->protocol, r->state))
-		return push_invalid(p, i, "state", "must be 2, 3 or 4 (TCP: new, established, "
+		return push_invalid(p, i, "state",
+				    "must be 2, 3 or 4 (TCP: new, established, "
 				    "closing) or 5 (UDP), as the service's protocol is");
 	if (r->flags)
 		return push_invalid(p, i, "flags", "must be 0 in format 1");

@@ -222,11 +222,12 @@ tiara_connection_find(struct tiara_handle *handle, tiara_be32 client_addr, tiara
 
 	for (int i = 0; i < READ_TRIES; i++) {
 		struct tiara_view view = read_view(handle);
-		const struct tiara_frontend *frontend =
-			tiara_frontend_find(&view, vip, port, protocol);
+		const struct tiara_frontend *frontend = tiara_frontend_find(&view, vip, port,
+									    protocol);
 		bool found = frontend && frontend->use == TIARA_USE_ACTIVE &&
 			     frontend->service_idx < view.service_cnt &&
-			     read_find(handle, &view, client_addr, client_port, frontend, connection);
+			     read_find(handle, &view, client_addr, client_port, frontend,
+				       connection);
 
 		if (!read_valid(handle, &view))
 			continue;
@@ -234,7 +235,8 @@ tiara_connection_find(struct tiara_handle *handle, tiara_be32 client_addr, tiara
 			return TIARA_OK;
 		return control_error(error, TIARA_NOT_FOUND, frontend ? "client" : "vip",
 				     frontend ? "this client has no connection to %s"
-					      : "there is no service at %s", name);
+					      : "there is no service at %s",
+				     name);
 	}
 	return read_moving(error);
 }
@@ -252,8 +254,7 @@ static bool
 read_wanted(const struct read_list *list, const union tiara_word *word)
 {
 	return tiara_word_live(word) && !tiara_entry_expired(&list->age, word) &&
-	       (list->service_idx == UINT32_MAX ||
-		list->service_idx == word->entry.service_idx) &&
+	       (list->service_idx == UINT32_MAX || list->service_idx == word->entry.service_idx) &&
 	       (list->backend_idx == UINT32_MAX || list->backend_idx == word->entry.backend_idx);
 }
 
@@ -269,8 +270,7 @@ read_list_entries(const struct tiara_handle *handle, struct read_list *list, uin
 		union tiara_word word = {.all = word_load(&entry[at])};
 
 		if (read_wanted(list, &word))
-			list->connection[list->cnt++] =
-				read_connection(&list->age, &word.entry);
+			list->connection[list->cnt++] = read_connection(&list->age, &word.entry);
 	}
 	return at < end ? at : UINT64_MAX;
 }
@@ -337,8 +337,7 @@ read_differs(const struct tiara_handle *handle, const struct tiara_view *view,
 {
 	const struct tiara_service *service = &view->service[entry->service_idx];
 	const uint32_t *select = read_select(handle, service);
-	tiara_be16 port =
-		service->flags & TIARA_SERVICE_SOURCE_AFFINITY ? 0 : entry->client_port;
+	tiara_be16 port = service->flags & TIARA_SERVICE_SOURCE_AFFINITY ? 0 : entry->client_port;
 
 	return !select ||
 	       select[tiara_select_row(entry->client_addr, port, view->root->select_secret,
@@ -381,7 +380,8 @@ tiara_connections_count(struct tiara_handle *handle, uint64_t *per_service, uint
 		union tiara_word word = {.all = word_load(&entry[at])};
 
 		if (tiara_word_live(&word) && !tiara_entry_expired(&age, &word))
-			read_count_entry(handle, &age, &word.entry, per_service, per_backend, usage);
+			read_count_entry(handle, &age, &word.entry, per_service, per_backend,
+					 usage);
 	}
 	free(services);
 	return status;

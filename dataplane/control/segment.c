@@ -54,7 +54,8 @@ segment_open(const char *path, enum tiara_role role, int *fd, struct tiara_error
 	if (errno == ENOENT)
 		return control_error(error, TIARA_NOT_FOUND, "path",
 				     "there is no segment %s; tiara-dataplane creates it: start it "
-				     "first, with the same --instance", path);
+				     "first, with the same --instance",
+				     path);
 	return control_error(error, TIARA_IO, "path", "cannot open %s: %s", path, strerror(errno));
 }
 
@@ -91,11 +92,12 @@ segment_verify(const char *path, int fd, struct tiara_segment *header, struct ti
 		return control_error(error, TIARA_INVALID, "path",
 				     "%s is not a Tiara segment; it was not touched", path);
 	if (header->layout_id != tiara_layout_id())
-		return control_error(error, TIARA_LAYOUT, "layout_id",
-				     "%s has layout %016" PRIx64 ", this program has %016" PRIx64
-				     "; it was not touched; run the version that made it, or remove "
-				     "it when its connections may go",
-				     path, header->layout_id, tiara_layout_id());
+		return control_error(
+			error, TIARA_LAYOUT, "layout_id",
+			"%s has layout %016" PRIx64 ", this program has %016" PRIx64
+			"; it was not touched; run the version that made it, or remove "
+			"it when its connections may go",
+			path, header->layout_id, tiara_layout_id());
 	if (got < (ssize_t)sizeof(*header) ||
 	    !segment_geometry_matches(header, (uint64_t)file.st_size))
 		return control_error(error, TIARA_INVALID, "path",
@@ -116,7 +118,8 @@ segment_lock(const char *path, int fd, enum tiara_role role, struct tiara_error 
 	if (errno == EAGAIN || errno == EACCES)
 		return control_error(error, TIARA_BUSY, "role",
 				     "another %s runs on %s; stop it, or give this one another "
-				     "--instance", program[role], path);
+				     "--instance",
+				     program[role], path);
 	return control_error(error, TIARA_IO, "role", "cannot lock %s: %s", path, strerror(errno));
 }
 

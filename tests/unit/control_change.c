@@ -7,7 +7,8 @@
 static const struct tiara_service *
 change_service_of(const struct world *w, uint32_t idx)
 {
-	struct tiara_view view = tiara_view_of(tiara_handle_map(w->control), world_root(w)->generation);
+	struct tiara_view view = tiara_view_of(tiara_handle_map(w->control),
+					       world_root(w)->generation);
 
 	return &view.service[idx];
 }
@@ -141,7 +142,8 @@ test_unchanged(void)
 	CHECK_OK(tiara_change_service_put(change, &s, NULL, &world_error));
 	CHECK_IS(tiara_change_commit(change, 8, &generation, &world_error), TIARA_UNCHANGED);
 	CHECK(generation == 1 && world_describe(w.control).revision == 7);
-	CHECK_IS(tiara_change_commit(world_begin(&w), 8, &generation, &world_error), TIARA_UNCHANGED);
+	CHECK_IS(tiara_change_commit(world_begin(&w), 8, &generation, &world_error),
+		 TIARA_UNCHANGED);
 	world_end(&w);
 }
 
@@ -332,12 +334,17 @@ test_bad_specs(void)
 {
 	struct tiara_service_spec s[8];
 	struct tiara_backend_spec b[7];
-	static const char *const service_field[8] = {
-		"service", "record.use", "record.vip", "record.port", "record.protocol",
-		"record.timeout_ticks[3]", "record.timeout_ticks[2]", "table_off"};
+	static const char *const service_field[8] = {"service",
+						     "record.use",
+						     "record.vip",
+						     "record.port",
+						     "record.protocol",
+						     "record.timeout_ticks[3]",
+						     "record.timeout_ticks[2]",
+						     "table_off"};
 	static const char *const backend_field[7] = {
-		"pool", "backend", "record.use", "record.addr", "record.forward", "record.vni",
-		"record.tunnel_port"};
+		"pool",           "backend",    "record.use",        "record.addr",
+		"record.forward", "record.vni", "record.tunnel_port"};
 	uint32_t rows[2] = {0, 2}, idx[2] = {0, 1}, gone[1] = {5};
 	struct tiara_change *change;
 	uint64_t generation, off, secret[2] = {1, UINT64_C(1) << 63};
@@ -367,16 +374,19 @@ test_bad_specs(void)
 	b[6].record.forward = TIARA_FORWARD_VXLAN;
 	change = world_begin(&w);
 	for (int i = 0; i < 8; i++) {
-		CHECK_IS(tiara_change_service_put(change, &s[i], NULL, &world_error), TIARA_INVALID);
+		CHECK_IS(tiara_change_service_put(change, &s[i], NULL, &world_error),
+			 TIARA_INVALID);
 		CHECK(!strcmp(world_error.field, service_field[i]));
 	}
 	for (int i = 0; i < 7; i++) {
-		CHECK_IS(tiara_change_backend_put(change, &b[i], NULL, &world_error), TIARA_INVALID);
+		CHECK_IS(tiara_change_backend_put(change, &b[i], NULL, &world_error),
+			 TIARA_INVALID);
 		CHECK(!strcmp(world_error.field, backend_field[i]));
 	}
 	CHECK_IS(tiara_change_table(change, rows, 2, idx, 2, 0, &off, &world_error), TIARA_INVALID);
 	CHECK(!strcmp(world_error.field, "rows[1]"));
-	CHECK_IS(tiara_change_table(change, rows, 1, gone, 1, 0, &off, &world_error), TIARA_INVALID);
+	CHECK_IS(tiara_change_table(change, rows, 1, gone, 1, 0, &off, &world_error),
+		 TIARA_INVALID);
 	CHECK(!strcmp(world_error.field, "idx[0]"));
 	CHECK_IS(tiara_change_table(change, rows, 0, idx, 2, 0, &off, &world_error), TIARA_INVALID);
 	CHECK_IS(tiara_change_secret(change, secret, &world_error), TIARA_INVALID);

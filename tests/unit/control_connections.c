@@ -92,7 +92,8 @@ test_push_and_find(void)
 	CHECK_IS(connections_find(w.control, &r[1], &c), TIARA_NOT_FOUND);
 	CHECK(!strcmp(world_error.field, "client"));
 	CHECK_IS(tiara_connection_find(w.control, 1, 1, htonl(0xc6120001), htons(99), 6, &c,
-				       &world_error), TIARA_NOT_FOUND);
+				       &world_error),
+		 TIARA_NOT_FOUND);
 	CHECK_SAYS("198.18.0.1:99/tcp");
 	world_end(&w);
 }
@@ -108,7 +109,8 @@ test_push_refuses_whole_batch(void)
 		{"client_addr", {.client_addr = 0, .client_port = 1, .state = 3}},
 		{"client_addr", {.client_addr = 224, .client_port = 1, .state = 3}},
 		{"client_port", {.client_addr = 1, .client_port = 0, .state = 3}},
-		{"service_pos", {.client_addr = 1, .client_port = 1, .state = 3, .service_pos = 512}},
+		{"service_pos",
+		 {.client_addr = 1, .client_port = 1, .state = 3, .service_pos = 512}},
 		{"backend_pos", {.client_addr = 1, .client_port = 1, .state = 3, .backend_pos = 2}},
 		{"state", {.client_addr = 1, .client_port = 1, .state = 0}},
 		{"state", {.client_addr = 1, .client_port = 1, .state = 1}},
@@ -239,8 +241,8 @@ connections_list_all(struct tiara_handle *handle, uint32_t service_idx, uint32_t
 	uint32_t cnt, sum = 0;
 
 	while (cursor != UINT64_MAX) {
-		CHECK_OK(tiara_connections_list(handle, &cursor, service_idx, backend_idx, page, max,
-						&cnt, &world_error));
+		CHECK_OK(tiara_connections_list(handle, &cursor, service_idx, backend_idx, page,
+						max, &cnt, &world_error));
 		CHECK(cnt <= max);
 		for (uint32_t i = 0; i < cnt; i++) {
 			CHECK(service_idx == UINT32_MAX || page[i].service_idx == service_idx);
@@ -278,7 +280,9 @@ test_list_and_count(void)
 		second += i % 5 == 0;
 		/* The table of 101 rows alternates between backends 0 and 1. */
 		differ += tiara_select_row(r[i].client_addr, r[i].client_port,
-					   world_root(&w)->select_secret, 101) % 2 != (i % 5 == 0);
+					   world_root(&w)->select_secret, 101) %
+				  2 !=
+			  (i % 5 == 0);
 	}
 	CHECK_OK(connections_push(&w, r, MANY, TIARA_CONFLICT_KEEP, result));
 	CHECK_OK(tiara_segment_attach(w.path, TIARA_ROLE_READER, &reader, &world_error));
@@ -292,9 +296,11 @@ test_list_and_count(void)
 	CHECK(per_service[0] == MANY - udp && per_service[1] == udp && per_service[2] == 0);
 	CHECK(per_backend[1] == second && per_backend[0] == MANY - second);
 	CHECK_OK(connections_find(reader, &r[3], &c));
-	CHECK_IS(tiara_connections_list(reader, &cursor, 0, 0, &c, 1, &cnt, &world_error), TIARA_INVALID);
+	CHECK_IS(tiara_connections_list(reader, &cursor, 0, 0, &c, 1, &cnt, &world_error),
+		 TIARA_INVALID);
 	cursor = 0;
-	CHECK_IS(tiara_connections_list(reader, &cursor, 0, 0, &c, 0, &cnt, &world_error), TIARA_INVALID);
+	CHECK_IS(tiara_connections_list(reader, &cursor, 0, 0, &c, 0, &cnt, &world_error),
+		 TIARA_INVALID);
 	tiara_segment_detach(reader);
 	world_end(&w);
 }

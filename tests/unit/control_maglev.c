@@ -25,7 +25,9 @@ maglev_input_of(uint64_t seed, uint32_t cnt, uint32_t m, uint32_t weight_max)
 	for (uint32_t i = 0; i < cnt; i++) {
 		in.offset[i] = (uint32_t)(maglev_random(&seed) % m);
 		in.skip[i] = (uint32_t)(maglev_random(&seed) % (m - 1) + 1);
-		in.weight[i] = weight_max == 1 ? 1 : (uint32_t)(maglev_random(&seed) % (weight_max + 1));
+		in.weight[i] = weight_max == 1
+				       ? 1
+				       : (uint32_t)(maglev_random(&seed) % (weight_max + 1));
 	}
 	in.weight[0] = weight_max;
 	return in;
@@ -96,8 +98,10 @@ test_twin_and_shares(void)
 		uint32_t weight_max = seed % 3 ? 1 : (uint32_t)(seed % 7 * 50 + 1);
 		struct maglev_input in = maglev_input_of(seed, cnt, m, weight_max);
 
-		CHECK_OK(tiara_maglev_fill(in.offset, in.skip, in.weight, cnt, rows, m, &world_error));
-		CHECK_OK(tiara_maglev_fill(in.offset, in.skip, in.weight, cnt, again, m, &world_error));
+		CHECK_OK(tiara_maglev_fill(in.offset, in.skip, in.weight, cnt, rows, m,
+					   &world_error));
+		CHECK_OK(tiara_maglev_fill(in.offset, in.skip, in.weight, cnt, again, m,
+					   &world_error));
 		maglev_plain(&in, cnt, plain, m);
 		CHECK(!memcmp(rows, again, m * sizeof(*rows)));
 		CHECK(!memcmp(rows, plain, m * sizeof(*rows)));

@@ -281,7 +281,8 @@ test_no_entry_names_a_freed_index(void)
 	world_collect(&w);
 	CHECK(quarantine_create(&w, 0, 1) == 0);
 	CHECK_IS(tiara_connection_find(w.control, r.client_addr, r.client_port, htonl(0xc6120001),
-				       htons(80), 6, &found, &world_error), TIARA_NOT_FOUND);
+				       htons(80), 6, &found, &world_error),
+		 TIARA_NOT_FOUND);
 	world_end(&w);
 }
 

@@ -103,7 +103,8 @@ test_role_is_exclusive(void)
 
 	world_make(&w);
 	world_dataplane_start(&w);
-	CHECK_IS(tiara_segment_attach(w.path, TIARA_ROLE_DATAPLANE, &other, &world_error), TIARA_BUSY);
+	CHECK_IS(tiara_segment_attach(w.path, TIARA_ROLE_DATAPLANE, &other, &world_error),
+		 TIARA_BUSY);
 	CHECK_SAYS("tiara-dataplane");
 	CHECK(other == NULL);
 	CHECK_IS(tiara_segment_attach(w.path, TIARA_ROLE_CONTROLPLANE, &other, &world_error),
@@ -155,7 +156,8 @@ test_kill_frees_the_role(void)
 	child = segment_fork_dataplane(w.path, &ready);
 	CHECK(read(ready, &byte, 1) == 1);
 	close(ready);
-	CHECK_IS(tiara_segment_attach(w.path, TIARA_ROLE_DATAPLANE, &other, &world_error), TIARA_BUSY);
+	CHECK_IS(tiara_segment_attach(w.path, TIARA_ROLE_DATAPLANE, &other, &world_error),
+		 TIARA_BUSY);
 	CHECK(world_describe(w.control).worker_online == 1);
 	kill(child, SIGKILL);
 	CHECK(waitpid(child, NULL, 0) == child);
@@ -205,23 +207,28 @@ test_refused_files(void)
 	world_make(&w);
 	header = *tiara_handle_map(w.control)->segment;
 	segment_patch(&w, offsetof(struct tiara_segment, layout_id), &id, 8);
-	CHECK_IS(tiara_segment_attach(w.path, TIARA_ROLE_DATAPLANE, &other, &world_error), TIARA_LAYOUT);
+	CHECK_IS(tiara_segment_attach(w.path, TIARA_ROLE_DATAPLANE, &other, &world_error),
+		 TIARA_LAYOUT);
 	CHECK_SAYS("0123456789abcdef");
 	snprintf(text, sizeof(text), "%016lx", mine);
 	CHECK_SAYS(text);
 	segment_patch(&w, 0, &header, sizeof(header));
 	secret = header.table_off + 64;
 	segment_patch(&w, offsetof(struct tiara_segment, table_off), &secret, 8);
-	CHECK_IS(tiara_segment_attach(w.path, TIARA_ROLE_READER, &other, &world_error), TIARA_INVALID);
+	CHECK_IS(tiara_segment_attach(w.path, TIARA_ROLE_READER, &other, &world_error),
+		 TIARA_INVALID);
 	CHECK_SAYS("damaged");
 	segment_patch(&w, 0, &header, sizeof(header));
 	CHECK(truncate(w.path, (off_t)header.total_bytes - 4096) == 0);
-	CHECK_IS(tiara_segment_attach(w.path, TIARA_ROLE_READER, &other, &world_error), TIARA_INVALID);
+	CHECK_IS(tiara_segment_attach(w.path, TIARA_ROLE_READER, &other, &world_error),
+		 TIARA_INVALID);
 	segment_patch(&w, 0, "NOTTIARA", 8);
-	CHECK_IS(tiara_segment_attach(w.path, TIARA_ROLE_READER, &other, &world_error), TIARA_INVALID);
+	CHECK_IS(tiara_segment_attach(w.path, TIARA_ROLE_READER, &other, &world_error),
+		 TIARA_INVALID);
 	CHECK_SAYS("not a Tiara segment");
 	unlink(w.path);
-	CHECK_IS(tiara_segment_attach(w.path, TIARA_ROLE_READER, &other, &world_error), TIARA_NOT_FOUND);
+	CHECK_IS(tiara_segment_attach(w.path, TIARA_ROLE_READER, &other, &world_error),
+		 TIARA_NOT_FOUND);
 	CHECK_SAYS("tiara-dataplane");
 	world_end(&w);
 }
@@ -253,7 +260,8 @@ test_open_or_create(void)
 	bool created;
 	struct world w;
 
-	CHECK_IS(tiara_segment_locate("no spaces", path, sizeof(path), &world_error), TIARA_INVALID);
+	CHECK_IS(tiara_segment_locate("no spaces", path, sizeof(path), &world_error),
+		 TIARA_INVALID);
 	CHECK_IS(tiara_segment_locate("", path, sizeof(path), &world_error), TIARA_INVALID);
 	CHECK_OK(tiara_segment_locate("unit-test-none", path, sizeof(path), &world_error));
 	CHECK(strstr(path, "/tiara-unit-test-none.segment"));
@@ -338,8 +346,7 @@ segment_falls_back(const struct world *w)
 	bool created;
 
 	config.heap_bytes = UINT64_C(600) << 20;
-	if (mount("tmpfs", "/dev/shm", "tmpfs", 0, "size=1g") ||
-	    mkdir(w->directory, 0700) ||
+	if (mount("tmpfs", "/dev/shm", "tmpfs", 0, "size=1g") || mkdir(w->directory, 0700) ||
 	    mount("hugetlbfs", w->directory, "hugetlbfs", 0, "pagesize=2M,size=64M"))
 		_exit(77);
 	CHECK_OK(tiara_segment_locate("t", path, sizeof(path), &world_error));
