@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``tiara-controlplane`` as a process: ready, alone, ended by SIGTERM, started again after kill -9."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import grpc
+import pytest
+from tiara.v1 import backend_pool_pb2 as bp
+from tiara.v1 import backend_pool_pb2_grpc
+
+Start = Callable[..., "subprocess.Popen[str]"]
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Start]:
+    """Starts one of an instance that no data plane has."""
+    instance = f"unit-{uuid.uuid4().hex[:12]}"
+    running: list[subprocess.Popen[str]] = []
+
+    def begin(*arguments: str) -> subprocess.Popen[str]:
+        listen = f"--listen=unix:{tmp_path}/api.sock"
+        store = f"--store={tmp_path}/store.db"
+        process = subprocess.Popen(
+            [sys.executable, "-m", "tiara.server", f"--instance={instance}", listen, store, *arguments],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        running.append(process)
+        return process
+
+    yield begin
+    for process in running:
+        process.kill()
+        process.communicate()
+
+
+def ready(process: subprocess.Popen[str]) -> bool:
+    """Waits for the word."""
+    assert process.stdout
+    return process.stdout.readline() == "ready\n"
+
+
+def ended(process: subprocess.Popen[str]) -> tuple[int, str]:
+    """Exit status and the last line of what it said."""
+    _, said = process.communicate(timeout=20)
+    return process.returncode, said.strip().splitlines()[-1]
+
+
+def create_pool(folder: Path, name: str) -> bp.BackendPool:
+    """By the API."""
+    with grpc.insecure_channel(f"unix:{folder}/api.sock") as channel:
+        pool = bp.BackendPool(forwarding_mode=bp.FORWARDING_MODE_L2_DIRECT_RETURN)
+        request = bp.CreateBackendPoolRequest(backend_pool_id=name, backend_pool=pool)
+        stub = backend_pool_pb2_grpc.BackendPoolServiceStub(channel)
+        return stub.CreateBackendPool(request, timeout=10)
+
+
+def test_sigterm_ends_it_cleanly(start: Start, tmp_path: Path) -> None:
+    """Exit status 0, and the socket is gone."""
+    process = start()
+    assert ready(process)
+    create_pool(tmp_path, "web")
+    process.send_signal(signal.SIGTERM)
+    assert ended(process)[0] == 0
+    assert not (tmp_path / "api.sock").exists()
+
+
+def test_after_kill_9_it_goes_on(start: Start, tmp_path: Path) -> None:
+    """The dead one's socket and store are taken over; what was written is there."""
+    process = start()
+    assert ready(process)
+    create_pool(tmp_path, "web")
+    process.kill()
+    process.wait()
+    assert (tmp_path / "api.sock").exists()
+    assert ready(start())
+    with pytest.raises(grpc.RpcError, match="exists already"):
+        create_pool(tmp_path, "web")
+    assert create_pool(tmp_path, "dns").revision == 2
+
+
+def test_a_second_one_is_refused(start: Start, tmp_path: Path) -> None:
+    """It ends with a sentence and leaves the first alone."""
+    assert ready(start())
+    status, said = ended(start())
+    assert status == 1
+    assert "is served by another process" in said
+    status, said = ended(start(f"--listen=unix:{tmp_path}/other.sock"))
+    assert status == 1
+    assert "belongs to another running control plane" in said
+    create_pool(tmp_path, "web")
+
+
+@pytest.mark.parametrize(
+    ("argument", "sentence"),
+    [
+        ("--listen=0.0.0.0:7000", "TCP is served without TLS only on loopback and with --insecure"),
+        ("--listen=nonsense", "is neither unix:PATH nor ADDRESS:PORT"),
+        ("--instance=Not/One", "must be 1 to 32 of a-z, 0-9 and '-'"),
+        ("--store=/proc/none/store.db", "/proc/none"),
+    ],
+)
+def test_bad_arguments(start: Start, argument: str, sentence: str) -> None:
+    """Each is refused with a sentence, not a traceback."""
+    status, said = ended(start(argument))
+    assert status == 1
+    assert said.startswith("Error: ")
+    assert sentence in said
