@@ -345,9 +345,9 @@ segment_falls_back(const struct world *w)
 	char path[256];
 	bool created;
 
-	config.heap_bytes = UINT64_C(600) << 20;
-	if (mount("tmpfs", "/dev/shm", "tmpfs", 0, "size=1g") || mkdir(w->directory, 0700) ||
-	    mount("hugetlbfs", w->directory, "hugetlbfs", 0, "pagesize=2M,size=64M"))
+	config.heap_bytes = 32 << 20;
+	if (mount("tmpfs", "/dev/shm", "tmpfs", 0, "size=64m") || mkdir(w->directory, 0700) ||
+	    mount("hugetlbfs", w->directory, "hugetlbfs", 0, "pagesize=2M,size=16M"))
 		_exit(77);
 	CHECK_OK(tiara_segment_locate("t", path, sizeof(path), &world_error));
 	CHECK(!strcmp(path, w->path));
