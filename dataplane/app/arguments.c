@@ -103,6 +103,7 @@ parse_io(const struct parse *p, const char *value)
 
 	if (!strcmp(value, "eal")) {
 		p->to->io = TIARA_IO_EAL;
+		p->to->interface[0] = '\0';
 		return TIARA_OK;
 	}
 	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {

@@ -15,6 +15,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+enum { INTERFACE_MTU_MAX = 9216 };
+
 static enum tiara_status __attribute__((format(printf, 3, 4)))
 interface_fail(struct tiara_error *error, enum tiara_status status, const char *format, ...)
 {
@@ -71,6 +73,12 @@ tiara_interface_read(const char *name, struct tiara_interface *interface, struct
 		return interface_fail(error, TIARA_IO, "cannot read the MTU of %s: %s", name,
 				      strerror(errno));
 	interface->mtu_bytes = (uint32_t)request.ifr_mtu;
+	if (interface->mtu_bytes > INTERFACE_MTU_MAX)
+		return interface_fail(error, TIARA_INVALID,
+				      "%s has an MTU of %u bytes and up to %u are carried; run "
+				      "`ip link set %s mtu %u`",
+				      name, interface->mtu_bytes, INTERFACE_MTU_MAX, name,
+				      INTERFACE_MTU_MAX);
 	return TIARA_OK;
 }
 

@@ -132,6 +132,21 @@ def test_interface_with_an_address_is_spared(world: World) -> None:
     world.start(*SIZES, "--take-interface")
 
 
+def test_jumbo_frames_are_carried_and_larger_ones_refused(world: World) -> None:
+    """The interface's MTU is the port's, up to 9,216 bytes."""
+    set_mtu = ["ip", "link", "set", "eth0", "mtu"]
+    world.topology.run("balancer", *set_mtu, "9217")
+    done = world.run(*SIZES)
+    world.topology.run("balancer", *set_mtu, "9216")
+    world.start(*SIZES)
+    world.publish(server_address(1))
+
+    assert done.returncode == 2
+    assert "--io af_packet:eth0: eth0 has an MTU of 9217 bytes and up to 9216 are carried" in done.stderr
+    assert "MTU 9216," in world.log()
+    assert world.get("client", TCP_VIP) == "b1"
+
+
 def test_kernel_interface_in_use_is_named(world: World) -> None:
     """A TAP that another process has, and an interface that is no TAP, are not taken."""
     world.topology.run("balancer", "ip", "link", "add", "tiara0", "type", "bridge")
@@ -154,6 +169,26 @@ def test_more_workers_than_queues_or_slots_are_refused(world: World) -> None:
     assert "--workers: 2 workers need a queue each, but eth0 has 1" in xdp.stderr
     assert slots.returncode == 2
     assert "--workers: 8 was asked for" in slots.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--workers=3"],
+        ["--workers=2", "--idle=poll"],
+        ["--io=eal", "--idle=sleep", "--", "--vdev=net_af_packet0,iface=eth0", "--no-pci", "--no-huge"],
+    ],
+    ids=["sleep", "poll", "eal"],
+)
+def test_other_workers_and_ports_forward_as_well(world: World, arguments: list[str]) -> None:
+    """Several workers, workers that poll, and a port that EAL's arguments give: traffic goes through."""
+    world.start(*SIZES, *arguments)
+    world.publish(server_address(1))
+
+    assert [world.get("client", TCP_VIP) for _ in range(5)] == ["b1"] * 5
+    assert world.get("balancer", server_address(1)) == "b1"
+    assert world.verdicts()["forwarded"] >= 5 * 4
+    assert world.stop() == 0
 
 
 def test_without_the_kernel_there_is_no_tap(world: World) -> None:
