@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "epoch.h"
 
+#include "step.h"
+
 /*
  * Why no generation is freed while a worker uses it. Four accesses are sequentially consistent:
  *   worker:    W1 slot = g        W2 load current
@@ -23,7 +25,8 @@ tiara_epoch_enter_wk(const struct tiara_map *map, uint32_t worker)
 
 	while (used != now) {
 		used = now;
-		__atomic_store_n(slot, used, __ATOMIC_SEQ_CST);	   /* W1 */
+		TIARA_STEP(9);
+		__atomic_store_n(slot, used, __ATOMIC_SEQ_CST);   /* W1 */
 		now = __atomic_load_n(current, __ATOMIC_SEQ_CST); /* W2 */
 	}
 	return used;
@@ -86,7 +89,8 @@ tiara_tick_advance_wk(const struct tiara_map *map, uint64_t tsc, uint64_t tsc_hz
 	/* Nobody ran for a second or more: that time is not counted, the clock starts anew from here. */
 	after = (uint64_t)late < tsc_hz ? due + tsc_hz : tsc + tsc_hz;
 	/* Relaxed: whoever moves the deadline counts the tick, once; no other memory is passed on. */
-	if (__atomic_compare_exchange_n(next, &due, after, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED))
+	if (__atomic_compare_exchange_n(next, &due, after, false, __ATOMIC_RELAXED,
+					__ATOMIC_RELAXED))
 		return __atomic_add_fetch(&map->segment->tick, 1, __ATOMIC_RELAXED);
 	return tiara_tick_now(map);
 }

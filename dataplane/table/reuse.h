@@ -3,15 +3,13 @@
 #ifndef TIARA_TABLE_REUSE_H
 #define TIARA_TABLE_REUSE_H
 
+#include "step.h"
 #include "table.h"
 #include "word.h"
 
-/* A test that includes table.c or sweep.c may yield or be killed at each step (tests/race). */
-#ifndef TIARA_STEP
-#define TIARA_STEP(n)
-#endif
-
-enum { REUSE_TENTATIVE_TICKS = 2 }; /* an insert takes microseconds: its process is dead or stopped */
+enum {
+	REUSE_TENTATIVE_TICKS = 2
+}; /* an insert takes microseconds: its process is dead or stopped */
 
 static inline union tiara_word
 reuse_load(const struct tiara_entry *slot)
@@ -59,7 +57,8 @@ reuse_view_now(const struct tiara_map *map)
  * before, so now we see it (acquire, through the CAS that wrote the word).
  */
 static inline bool
-reuse_service_unused(const struct tiara_map *map, const struct tiara_view *view, uint32_t service_idx)
+reuse_service_unused(const struct tiara_map *map, const struct tiara_view *view,
+		     uint32_t service_idx)
 {
 	struct tiara_view now;
 
@@ -70,7 +69,8 @@ reuse_service_unused(const struct tiara_map *map, const struct tiara_view *view,
 }
 
 static inline bool
-reuse_backend_unused(const struct tiara_map *map, const struct tiara_view *view, uint32_t backend_idx)
+reuse_backend_unused(const struct tiara_map *map, const struct tiara_view *view,
+		     uint32_t backend_idx)
 {
 	struct tiara_view now;
 

@@ -79,6 +79,7 @@ sweep_entry(const struct tiara_map *map, const struct tiara_age *age, struct tia
 
 		if (!reason)
 			return;
+		TIARA_STEP(8);
 		if (!word_cas(slot, w.all, 0))
 			continue;
 		++*reason;

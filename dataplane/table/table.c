@@ -5,7 +5,7 @@
 #include "reuse.h"
 
 enum {
-	TABLE_TRIES_POLITE = 16,    /* withdrawals for a lower-numbered owner before insisting */
+	TABLE_TRIES_POLITE = 16,   /* withdrawals for a lower-numbered owner before insisting */
 	TABLE_LOOKS_MAX = 1 << 16, /* looks at both buckets before an insert gives up */
 };
 
@@ -46,11 +46,12 @@ table_bucket_find(struct tiara_bucket *bucket, uint64_t key)
 static struct tiara_found
 table_find(const struct tiara_map *map, const struct tiara_age *age, uint64_t key, uint64_t hash)
 {
-	struct tiara_found f =
-		table_bucket_find(&map->bucket[tiara_hash_bucket_1(hash, map->bucket_mask)], key);
+	struct tiara_found f = table_bucket_find(
+		&map->bucket[tiara_hash_bucket_1(hash, map->bucket_mask)], key);
 
 	if (!f.slot)
-		f = table_bucket_find(&map->bucket[tiara_hash_bucket_2(hash, map->bucket_mask)], key);
+		f = table_bucket_find(&map->bucket[tiara_hash_bucket_2(hash, map->bucket_mask)],
+				      key);
 	if (f.slot && tiara_entry_expired(age, &f.word))
 		f.slot = NULL;
 	return f;
@@ -159,8 +160,8 @@ table_clear(const struct tiara_found *found)
 }
 
 /*
- * No other word in the table equals it: live processes have distinct owner numbers, and an owner
- * never repeats a nonce. So a commit that finds it finds what was placed, never gone in between.
+ * Ours alone: no other live process has our number, and we repeat no nonce. So a commit that finds
+ * it finds what was placed, never gone in between, and a late abort by another hits no later insert.
  */
 static union tiara_word
 table_tentative(const struct table_insert *in)

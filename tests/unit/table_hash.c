@@ -105,7 +105,8 @@ pattern_key(enum pattern p, uint32_t i, uint64_t *state)
 	if (p == PATTERN_NET)
 		return tiara_key(htonl(0x0a000000 + (i << 8)), htons(1024), 0);
 	if (p == PATTERN_PORT)
-		return tiara_key(htonl(0x0a000000 + (i >> 8)), htons((uint16_t)(32768 + i % 256 * 2)), 0);
+		return tiara_key(htonl(0x0a000000 + (i >> 8)),
+				 htons((uint16_t)(32768 + i % 256 * 2)), 0);
 	return world_random(state);
 }
 
@@ -165,8 +166,8 @@ test_quality(enum pattern p, int secrets)
 		uneven = rows > uneven ? rows : uneven;
 		bad += rows > 1.25;
 	}
-	printf("pattern %d: first refusal mean %.3f worst %.3f, rows worst %.2f, uneven %d of %d\n", p,
-	       sum / secrets, worst, uneven, bad, secrets);
+	printf("pattern %d: first refusal mean %.3f worst %.3f, rows worst %.2f, uneven %d of %d\n",
+	       p, sum / secrets, worst, uneven, bad, secrets);
 	CHECK(sum / secrets > 0.52 && worst > 0.30);
 	CHECK(bad * 20 < secrets);
 }

@@ -38,7 +38,8 @@ static union tiara_word
 model_word(struct model *m, uint32_t k)
 {
 	uint16_t seen = (uint16_t)(m->world.age.now - draw(m, 3));
-	union tiara_word w = world_word(k, (uint16_t)(k % WORLD_SERVICES), draw(m, WORLD_BACKENDS), seen);
+	union tiara_word w = world_word(k, (uint16_t)(k % WORLD_SERVICES), draw(m, WORLD_BACKENDS),
+					seen);
 
 	w.entry.state = (uint8_t)(TIARA_STATE_NEW + draw(m, 4));
 	return w;
@@ -83,7 +84,8 @@ model_insert(struct model *m, uint32_t k)
 static void
 model_lookup(struct model *m, uint32_t k)
 {
-	struct tiara_found f = world_find(&m->world, world_word(k, (uint16_t)(k % WORLD_SERVICES), 0, 0).key);
+	struct tiara_found f = world_find(&m->world,
+					  world_word(k, (uint16_t)(k % WORLD_SERVICES), 0, 0).key);
 
 	CHECK(!f.slot == !model_live(m, k));
 	CHECK(!f.slot || f.word.all == m->word[k].all);
@@ -92,7 +94,8 @@ model_lookup(struct model *m, uint32_t k)
 static void
 model_change(struct model *m, uint32_t k, bool remove)
 {
-	struct tiara_found f = world_find(&m->world, world_word(k, (uint16_t)(k % WORLD_SERVICES), 0, 0).key);
+	struct tiara_found f = world_find(&m->world,
+					  world_word(k, (uint16_t)(k % WORLD_SERVICES), 0, 0).key);
 	union tiara_word w = model_word(m, k);
 
 	if (!f.slot)
@@ -136,7 +139,8 @@ model_step(struct model *m)
 		m->world.age.now += (uint16_t)draw(m, 8);
 	else
 		model_sweep(m);
-	CHECK(world_copies(&m->world, world_word(k, (uint16_t)(k % WORLD_SERVICES), 0, 0).key) <= 1);
+	CHECK(world_copies(&m->world, world_word(k, (uint16_t)(k % WORLD_SERVICES), 0, 0).key) <=
+	      1);
 }
 
 static void

@@ -27,7 +27,8 @@ test_wanted_then_known(void)
 
 	world_make(&w, 2);
 	CHECK(!tiara_neighbour_get(&w.map, 7, mac));
-	CHECK(tiara_neighbour_read(&w.map, (uint32_t)slot_of(&w, 7)).state == TIARA_NEIGHBOUR_WANTED);
+	CHECK(tiara_neighbour_read(&w.map, (uint32_t)slot_of(&w, 7)).state ==
+	      TIARA_NEIGHBOUR_WANTED);
 	CHECK(!tiara_neighbour_get(&w.map, 7, mac));
 	CHECK(tiara_neighbour_heard(&w.map, 7, mac_a, 5));
 	CHECK(tiara_neighbour_get(&w.map, 7, mac) && memcmp(mac, mac_a, 6) == 0);
@@ -69,7 +70,8 @@ test_swap_is_exact(void)
 	CHECK(!tiara_neighbour_swap(&w.map, slot, &was, &aged));
 	CHECK(tiara_neighbour_get(&w.map, 9, mac));
 	was = tiara_neighbour_read(&w.map, slot);
-	CHECK(tiara_neighbour_swap(&w.map, slot, &was, &aged) && !tiara_neighbour_get(&w.map, 9, mac));
+	CHECK(tiara_neighbour_swap(&w.map, slot, &was, &aged) &&
+	      !tiara_neighbour_get(&w.map, 9, mac));
 	world_free(&w);
 }
 

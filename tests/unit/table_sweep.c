@@ -54,10 +54,10 @@ test_reasons(void)
 	world_make(&w, 64);
 	put(&w, 1, 0, 1);
 	w.age.now += WORLD_TIMEOUT_TICKS + 1;
-	put(&w, 2, 0, 2); /* stays */
-	put(&w, 3, 0, 3); /* its backend goes */
-	put(&w, 4, 4, 4); /* its service goes */
-	put(&w, 5, 0, 5); /* its backend is down: stays */
+	put(&w, 2, 0, 2);              /* stays */
+	put(&w, 3, 0, 3);              /* its backend goes */
+	put(&w, 4, 4, 4);              /* its service goes */
+	put(&w, 5, 0, 5);              /* its backend is down: stays */
 	put(&w, 6, 0, WORLD_BACKENDS); /* never was a backend */
 	w.backend[3].use = TIARA_USE_GONE;
 	w.service[4].use = TIARA_USE_FREE;

@@ -113,7 +113,8 @@ world_make(struct world *w, uint64_t bucket_cnt)
 	void *base;
 
 	world_describe(&plan, bucket_cnt);
-	base = mmap(NULL, plan.total_bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	base = mmap(NULL, plan.total_bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1,
+		    0);
 	CHECK(base != MAP_FAILED);
 	memcpy(base, &plan, sizeof plan);
 	w->total_bytes = plan.total_bytes;
