@@ -146,6 +146,9 @@ async def test_restart_removes_what_was_deleted_meanwhile(
     empty = await SqliteStore.open(tmp_path / "other.db")
     other = await Reconciler.start(empty, where=lambda: segment_path)
     await until(lambda: held(segment_path) == {})
+    segment = Segment.attach(segment_path)
+    assert list(segment.services()) == []
+    segment.detach()
     await other.close()
     await empty.close()
 
@@ -189,21 +192,24 @@ async def test_a_stopped_worker_delays_applied(dataplane: FakeDataplane, start: 
     assert (await reconciler.wait_applied(revision, 10))[0] == revision
 
 
-async def test_too_many_generations_wait_then_go_on(dataplane: FakeDataplane, start: Start) -> None:
+async def test_too_many_generations_wait_then_go_on(
+    dataplane: FakeDataplane, start: Start, segment_path: Path
+) -> None:
     """With a stopped worker publishing ends in a reason that names it; nothing is lost afterwards."""
     reconciler = await start()
     await until(lambda: reconciler.node().generation)
     dataplane.report(reconciler.node().generation)
-    await reconciler.configuration.create_pool(Pool("web", "", Forwarding.L2, selection_rows=2039))
     for i in range(20):
+        await reconciler.configuration.create_pool(Pool(f"p{i}", "", Forwarding.L2))
         backend = await reconciler.configuration.create_backend(
-            Backend("web", f"b{i}", "", f"198.18.0.{i + 11}")
+            Backend(f"p{i}", f"b{i}", "", f"198.18.0.{i + 11}")
         )
         await asyncio.sleep(0.02)
     await until(lambda: "worker 0" in reconciler.node().not_applied_reason)
     assert reconciler.node().generations_waiting <= 8
     dataplane.report(0)
     assert (await reconciler.wait_applied(backend.revision, 10))[0] == backend.revision
+    assert len(held(segment_path)) == 20
 
 
 async def test_a_replaced_segment_is_filled_again(
@@ -215,8 +221,9 @@ async def test_a_replaced_segment_is_filled_again(
     fresh = segment_path.with_name("fresh")
     native.create(fresh)
     fresh.rename(segment_path)
-    fake = FakeDataplane(segment_path)
     await until(lambda: set(held(segment_path)) == {"b0", "b1", "b2"})
+    assert reconciler.node().applied_revision == 0
+    fake = FakeDataplane(segment_path)
     assert (await reconciler.wait_applied(revision, 10))[0] == revision
     fake.stop()
 
@@ -385,7 +392,8 @@ async def test_a_write_goes_on_without_its_caller(dataplane: FakeDataplane, star
     reconciler = await start()
     for i in range(20):
         task = asyncio.ensure_future(reconciler.configuration.create_pool(Pool(f"p{i}", "", Forwarding.L2)))
-        await asyncio.sleep(0)
+        for _ in range(i % 5):
+            await asyncio.sleep(0)
         task.cancel()
     await reconciler.configuration.create_pool(Pool("last", "", Forwarding.L2))
     stored = await reconciler.configuration._store.load()

@@ -8,6 +8,9 @@ import asyncio
 from tiara.domain.errors import DeadlineExceeded, Unavailable
 from tiara.reconciler.actuator import Sighting
 
+_PENDING_MAX = 64
+"""Generations remembered while no data plane runs; a later one stands for those forgotten."""
+
 
 class Progress:
     """Follows published generations until every worker of a running data plane has them."""
@@ -53,6 +56,8 @@ class Progress:
         """``generation`` holds ``revision``."""
         self.published_revision = revision
         self._published[generation] = revision
+        if len(self._published) > _PENDING_MAX:
+            del self._published[min(self._published)]
         self.problem = ""
         await self._notify()
 
