@@ -359,8 +359,8 @@ def _keep(balancer: Balancer, traffic: Traffic) -> None:
 It stays up, traffic included. Look around:
   export TIARA_INSTANCE={balancer.instance} PATH=$PWD/build/venv/bin:$PATH
   tiara service list -o wide; tiara stats --count; tiara connection list
-  ip netns exec {name("client")} ss -tn dst {TCP_VIP}
-  ip netns exec {name("balancer")} ip address
+  nsenter --net=/run/netns/{name("client")} ss -tn dst {TCP_VIP}
+  nsenter --net=/run/netns/{name("balancer")} ip address
 End it with: script/demo --stop""")
 
 

@@ -144,7 +144,8 @@ class Topology:
 
     def command(self, role: str, *argv: str) -> list[str]:
         """The same command inside the namespace of a role."""
-        return ["ip", "netns", "exec", self.namespace(role), *argv]
+        # not `ip netns exec`: that mounts /sys anew, which a chroot without a mount of its own refuses
+        return ["nsenter", f"--net=/run/netns/{self.namespace(role)}", "--", *argv]
 
     def run(self, role: str, *argv: str) -> str:
         """Runs a command in a namespace and returns what it prints."""
@@ -246,27 +247,13 @@ http {{
             )
 
     def _create_links(self) -> None:
-        switch = self.namespace("switch")
-        run(
-            "ip",
-            "-n",
-            switch,
-            "link",
-            "add",
-            "br0",
-            "type",
-            "bridge",
-            "stp_state",
-            "0",
-            "mcast_snooping",
-            "0",
-        )
-        lines = []
+        lines = ["link add br0 type bridge stp_state 0 mcast_snooping 0"]
         for role in self.roles[1:]:
             lines.append(f"link add {role} type veth peer name eth0 netns {self.namespace(role)}")
             lines.append(f"link set {role} mtu {UNDERLAY_MTU_BYTES} master br0 up")
         lines.append(f"link set br0 mtu {UNDERLAY_MTU_BYTES} up")
-        run("ip", "-n", switch, "-batch", "-", stdin="\n".join(lines) + "\n")
+        batch = "\n".join(lines) + "\n"
+        run(*self.command("switch", "ip", "-batch", "-"), stdin=batch)
         self._shell("switch", *(f"ethtool -K {role} {_OFFLOADS}" for role in self.roles[1:]))
         self._set_up_client()
         self._shell(
