@@ -66,6 +66,7 @@ class Demo:
     broken: list[str] = field(default_factory=list)
     summary: dict[str, object] = field(default_factory=dict)
     killed: set[str] = field(default_factory=set)
+    longest_pause_ms: int = 0
     _command: str = ""
     _note: str = ""
     _first_forward_ms: int = 0
@@ -90,6 +91,7 @@ class Demo:
         self.traffic.settle(time.monotonic(), self.hold_s)
         report = self.traffic.report()
         wrong = [each for each in report.broken if each.server not in self.killed]
+        self.longest_pause_ms = max(self.longest_pause_ms, report.longest_pause_ms)
         self.broken += [f"{name}: {each.flow} on {each.server}: {each.reason}" for each in wrong]
         row = Row(
             name,
@@ -261,6 +263,7 @@ class Demo:
         self.show(f"table   {used} | verdicts: {shown}")
         self.show(f"restart data plane: first packet forwarded {self._first_forward_ms} ms after its start")
         self.show(self.connection_line())
+        self.summary["longest_pause_ms"] = self.longest_pause_ms
         self.summary["share"] = dict(share)
         self.summary["verdicts"] = dict(statistics.verdicts)
 

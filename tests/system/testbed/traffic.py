@@ -30,7 +30,10 @@ class BrokenFlow:
 
 @dataclass(frozen=True)
 class Report:
-    """What was seen between two reports. Gaps: the longest that a request waited for its answer."""
+    """What was seen between two reports.
+
+    Gap: how long a request waited for its answer. Pause: between two requests of one flow.
+    """
 
     held_tcp: int
     held_udp: int
