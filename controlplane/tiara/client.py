@@ -5,6 +5,7 @@ Everything else is in the generated stubs of `tiara.v1`; nothing here hides them
 """
 
 import ipaddress
+import os
 import struct
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -58,12 +59,16 @@ def default_address(instance: str = "default") -> str:
     return f"unix:/run/tiara/{instance}/api.sock"
 
 
-def connect(address: str) -> grpc.Channel:
+def connect(address: str | None = None) -> grpc.Channel:
     """A channel to a control plane.
 
     Args:
         address: "unix:/path", a bare "/path" of a socket, or "host:port" (no TLS: loopback only).
+            None means TIARA_SERVER of the environment, else the instance named by TIARA_INSTANCE.
     """
+    if address is None:
+        instance = os.environ.get("TIARA_INSTANCE", "default")
+        address = os.environ.get("TIARA_SERVER", default_address(instance))
     target = f"unix:{address}" if address.startswith("/") else address
     return grpc.insecure_channel(target, options=_CHANNEL_OPTIONS)
 

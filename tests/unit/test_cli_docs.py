@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""docs/api.md is true: its commands and programs run, and print what it says."""
+"""README.md and docs/api.md are true: their commands and programs run, and print what they say."""
 
 import os
 import re
@@ -13,7 +13,9 @@ import pytest
 import tiara
 from cli_fake import World, serving
 
-PAGE = Path(__file__).parents[2] / "docs" / "api.md"
+ROOT = Path(__file__).parents[2]
+PAGE = ROOT / "docs" / "api.md"
+README = ROOT / "README.md"
 PACKAGES = str(Path(tiara.__file__).parents[1])
 FENCE = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
@@ -48,7 +50,7 @@ class Shell:
         return done.stdout
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def shell(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shell]:
     """With `tiara` and `jq` first on its path."""
     folder = tmp_path_factory.mktemp("docs")
@@ -60,9 +62,9 @@ def shell(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shell]:
         yield Shell(folder, world)
 
 
-def blocks() -> list[tuple[str, str]]:
-    """The page's examples in order: language and text."""
-    return [(match[1], match[2]) for match in FENCE.finditer(PAGE.read_text())]
+def blocks(page: Path) -> list[tuple[str, str]]:
+    """A page's examples in order: language and text."""
+    return [(match[1], match[2]) for match in FENCE.finditer(page.read_text())]
 
 
 def sessions(block: str) -> list[tuple[str, str]]:
@@ -75,20 +77,34 @@ def sessions(block: str) -> list[tuple[str, str]]:
     return found
 
 
-def test_the_page_has_examples() -> None:
+@pytest.mark.parametrize(
+    ("page", "languages"),
+    [(README, ["console", "python"]), (PAGE, ["console", "python", "console", "python", "console"])],
+)
+def test_the_pages_have_examples(page: Path, languages: list[str]) -> None:
     """A page without them would pass the tests below."""
-    languages = [language for language, _ in blocks()]
-    assert languages == ["console", "python", "console", "python", "console"]
+    assert [language for language, _ in blocks(page)] == languages
 
 
-def test_examples_run_in_order_and_print_what_they_say(shell: Shell) -> None:
+def run_examples(shell: Shell, page: Path) -> None:
     """Commands are typed, programs are run; each finds what those before it made."""
-    for language, block in blocks():
+    for language, block in blocks(page):
         if language == "python":
             shell.run(sys.executable, "-c", block)
             continue
         for command, expected in sessions(block):
             assert shell.run("bash", "-c", command) == expected, command
+
+
+def test_the_readme_s_examples_run_and_print_what_they_say(shell: Shell) -> None:
+    """A newcomer's first service, by command line and in Python."""
+    run_examples(shell, README)
+    assert [name.rsplit("/", 1)[1] for name in sorted(shell.world.backends)] == ["b1", "b2", "b3"]
+
+
+def test_the_page_s_examples_run_and_print_what_they_say(shell: Shell) -> None:
+    """All that docs/api.md shows."""
+    run_examples(shell, PAGE)
     assert sorted(shell.world.services) == ["virtualServices/shop", "virtualServices/web"]
     assert len(shell.world.pushed) == (2 + 100) * 16
 
