@@ -59,9 +59,15 @@ def _dangling(tree: Tree, name: str) -> str:
 
 
 def _meson_tests(tree: Tree) -> set[str]:
-    """Every string in the tests' meson files: names may come from a list."""
+    """Every string in the tests' meson files, alone or as the part of a name that a loop puts together."""
     texts = [tree.text(path) for path in tree.under("", ends=("meson.build",)) if "test" in tree.text(path)]
-    return {found for text in texts for found in re.findall(r"'([^'\n]+)'", text)}
+    return {name for text in texts for name in _meson_names(text)}
+
+
+def _meson_names(text: str) -> set[str]:
+    words = set(re.findall(r"'([^'\n]+)'", text))
+    parts = re.findall(r"\btest\('([^']+)' \+ name(?: \+ '([^']+)')?", text)
+    return words | {f"{first}{word}{last}" for first, last in parts for word in words}
 
 
 def _python_tests(text: str) -> set[str]:
