@@ -10,6 +10,7 @@ from __future__ import annotations
 import ipaddress
 from collections import Counter
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Any
 
 from path_packets import mac
@@ -96,16 +97,19 @@ def with_checksum(data: bytes, at: int) -> bytes:
     return blank[:at] + checksum(blank).to_bytes(2, "big") + blank[at + 2 :]
 
 
+@lru_cache(4096)
 def address(data: bytes) -> str:
     """Four bytes as text."""
     return str(ipaddress.IPv4Address(data))
 
 
+@lru_cache(4096)
 def octets(text: str) -> bytes:
     """An address as four bytes."""
     return ipaddress.IPv4Address(text).packed
 
 
+@lru_cache(4096)
 def mac_octets(name: str) -> bytes:
     """A MAC address, by name or text, as six bytes."""
     return bytes.fromhex(mac(name).replace(":", ""))

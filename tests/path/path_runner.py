@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 import subprocess
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -49,10 +50,18 @@ class PathProgram:
 
     def ask(self, *words: object) -> list[list[str]]:
         """One command; the words of each line of its answer."""
-        assert self._process.stdin and self._process.stdout
         line = " ".join(str(word) for word in words)
-        self._process.stdin.write(line + "\n")
+        self._say([line])
+        return self._hear(line)
+
+    def _say(self, lines: list[str]) -> None:
+        assert self._process.stdin
+        self._process.stdin.write("".join(f"{line}\n" for line in lines))
         self._process.stdin.flush()
+
+    def _hear(self, line: str) -> list[list[str]]:
+        """The answer to a command that was said."""
+        assert self._process.stdout
         answer: list[list[str]] = []
         for text in self._process.stdout:
             if text == "ok\n":
@@ -138,7 +147,9 @@ class PathProgram:
         return events
 
     def _burst(self, command: str, frames: list[bytes]) -> Burst:
-        answer = self.ask(command, *(frame.hex() for frame in frames))
+        return self._burst_of(self.ask(command, *(frame.hex() for frame in frames)))
+
+    def _burst_of(self, answer: list[list[str]]) -> Burst:
         left = [
             Left(Verdict(int(line[1])), line[2], bytes.fromhex("".join(line[3:])))
             for line in answer
@@ -149,6 +160,16 @@ class PathProgram:
     def receive(self, frames: list[bytes]) -> Burst:
         """See PathUnderTest."""
         return self._burst("rx", frames)
+
+    def receive_each(self, frames: list[bytes]) -> Iterator[Burst]:
+        """As receive, a burst for each frame; all are on their way before the first answer is read.
+
+        They have to fit in a pipe, which is 64 KiB: a hundred small ones.
+        """
+        lines = [f"rx {frame.hex()}" for frame in frames]
+        self._say(lines)
+        for line in lines:
+            yield self._burst_of(self._hear(line))
 
     def inject(self, frame: bytes) -> Burst:
         """See PathUnderTest."""

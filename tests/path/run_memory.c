@@ -215,6 +215,17 @@ run_room(struct run *r)
 	r->world.port.kernel_room = (uint32_t)run_number(r, 3);
 }
 
+static uint8_t
+run_nibble(struct run *r, char c)
+{
+	if (c >= '0' && c <= '9')
+		return (uint8_t)(c - '0');
+	if (c >= 'a' && c <= 'f')
+		return (uint8_t)(c - 'a' + 10);
+	r->bad = true;
+	return 0;
+}
+
 /* No byte more than the frame has, so that a sanitizer sees whoever reads or writes beside it. */
 static void
 run_frame(struct run *r, int i, const char *hex)
@@ -225,7 +236,8 @@ run_frame(struct run *r, int i, const char *hex)
 	if (!r->buffer[i] || bytes > RUN_FRAME_BYTES)
 		abort();
 	for (size_t n = 0; n < bytes; n++)
-		r->bad |= sscanf(hex + 2 * n, "%2hhx", &r->buffer[i][r->headroom_bytes + n]) != 1;
+		r->buffer[i][r->headroom_bytes + n] = (uint8_t)(run_nibble(r, hex[2 * n]) << 4 |
+								run_nibble(r, hex[2 * n + 1]));
 	r->frame[i] = (struct tiara_memory_frame){
 		.data = r->buffer[i] + r->headroom_bytes,
 		.len_bytes = (uint32_t)bytes,
@@ -240,8 +252,10 @@ run_frame_print(struct run *r, int i)
 	const struct tiara_memory_frame *frame = &r->frame[i];
 
 	printf("frame %u %s ", r->world.worker.frame[i].verdict, fate[frame->fate]);
-	for (uint32_t n = 0; n < frame->len_bytes; n++)
-		printf("%02x", frame->data[n]);
+	for (uint32_t n = 0; n < frame->len_bytes; n++) {
+		putchar_unlocked("0123456789abcdef"[frame->data[n] >> 4]);
+		putchar_unlocked("0123456789abcdef"[frame->data[n] & 15]);
+	}
 	printf("\n");
 	free(r->buffer[i]);
 }
