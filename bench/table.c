@@ -17,6 +17,7 @@
 #include <unistd.h>
 #include <arpa/inet.h>
 
+#include "bench.h"
 #include "tiara/tiara.h"
 #include "control/handle.h"
 #include "table/epoch.h"
@@ -36,32 +37,6 @@ struct bench {
 	uint64_t *probe; /* keys, BENCH_PROBES of them */
 	uint32_t *line;  /* bucket numbers, BENCH_PROBES of them */
 };
-
-static void
-bench_die(const char *what, const char *why)
-{
-	fprintf(stderr, "bench table: %s: %s\n", what, why);
-	exit(1);
-}
-
-static double
-bench_now_s(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
-}
-
-static uint64_t
-bench_random(uint64_t *state)
-{
-	uint64_t z = *state += 0x9e3779b97f4a7c15u;
-
-	z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
-	z = (z ^ z >> 27) * 0x94d049bb133111ebu;
-	return z ^ z >> 31;
-}
 
 /* A bijection of 48 bits: counter to client address and port. */
 static uint64_t
@@ -232,21 +207,19 @@ bench_limit_sliding(struct bench *b, uint64_t *sum)
 }
 
 static void
-bench_row(const struct bench *b, const char *id, const double *value, int cnt)
+bench_table_row(const struct bench *b, const char *id, const double *value, int cnt)
 {
-	printf("{\"id\": \"%s\", \"params\": {\"connections\": %llu, \"page_bytes\": %u}, "
-	       "\"unit\": \"1/s\", \"values\": [",
-	       id, (unsigned long long)b->connections, b->map.segment->page_bytes);
-	for (int i = 0; i < cnt; i++)
-		printf("%s%.0f", i ? ", " : "", value[i]);
-	printf("]}\n");
-	fflush(stdout);
+	char params[80];
+
+	snprintf(params, sizeof(params), "\"connections\": %llu, \"page_bytes\": %u",
+		 (unsigned long long)b->connections, b->map.segment->page_bytes);
+	bench_row(id, params, "1/s", value, cnt);
 }
 
 static void
 bench_measure(struct bench *b, int repeats)
 {
-	double limit[16], hit[16], miss[16], s;
+	double limit[BENCH_REPEATS_MAX], hit[BENCH_REPEATS_MAX], miss[BENCH_REPEATS_MAX], s;
 	uint64_t sum = 0;
 
 	bench_draw(b, 0);
@@ -266,9 +239,9 @@ bench_measure(struct bench *b, int repeats)
 			bench_die("table.miss", "a connection was found that was never put in");
 		miss[r] = BENCH_PROBES / s;
 	}
-	bench_row(b, "limit.lines", limit, repeats);
-	bench_row(b, "table.hit", hit, repeats);
-	bench_row(b, "table.miss", miss, repeats);
+	bench_table_row(b, "limit.lines", limit, repeats);
+	bench_table_row(b, "table.hit", hit, repeats);
+	bench_table_row(b, "table.miss", miss, repeats);
 }
 
 int
@@ -278,10 +251,11 @@ main(int argc, char **argv)
 	double insert;
 	int repeats;
 
-	if (argc != 4 || (repeats = atoi(argv[3])) < 1 || repeats > 16) {
+	if (argc != 4) {
 		fprintf(stderr, "usage: table SEGMENT-PATH CONNECTIONS REPEATS(1..16)\n");
 		return 2;
 	}
+	repeats = bench_repeats(argv[3]);
 	bench_open(&b, argv[1], strtoull(argv[2], NULL, 10));
 	b.probe = malloc(BENCH_PROBES * sizeof(*b.probe));
 	b.line = malloc(BENCH_PROBES * sizeof(*b.line));
@@ -291,7 +265,7 @@ main(int argc, char **argv)
 	unlink(argv[1]);
 	fprintf(stderr, "bench table: %u of %llu connections refused\n", b.refused_cnt,
 		(unsigned long long)b.connections);
-	bench_row(&b, "table.insert", &insert, 1);
+	bench_table_row(&b, "table.insert", &insert, 1);
 	bench_measure(&b, repeats);
 	return 0;
 }
