@@ -41,8 +41,8 @@ edit_check_backend(const struct tiara_backend_spec *spec, struct tiara_error *er
 		return edit_invalid("record.use", "must be ACTIVE, DOWN or GONE", error);
 	if (r->addr == 0)
 		return edit_invalid("record.addr", "must not be 0.0.0.0", error);
-	if (r->forward != TIARA_FORWARD_L2 && r->forward != TIARA_FORWARD_VXLAN)
-		return edit_invalid("record.forward", "must be L2 or VXLAN", error);
+	if (r->forward < TIARA_FORWARD_L2 || r->forward > TIARA_FORWARD_IPIP)
+		return edit_invalid("record.forward", "must be L2, VXLAN or IPIP", error);
 	if (r->vni >> 24)
 		return edit_invalid("record.vni", "must be less than 16777216", error);
 	if (r->forward == TIARA_FORWARD_VXLAN && r->tunnel_port == 0)

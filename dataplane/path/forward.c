@@ -16,7 +16,7 @@ forward_l2(const struct tiara_worker *w, struct tiara_frame *f, const uint8_t ma
 {
 	struct tiara_ether *ether = (void *)f->data;
 
-	if (f->len_bytes - sizeof(*ether) > w->node->mtu_bytes)
+	if (f->len_bytes - f->l3_off > w->node->mtu_bytes)
 		return TIARA_VERDICT_TOO_BIG;
 	tiara_mac_copy(ether->dst, mac);
 	tiara_mac_copy(ether->src, w->node->port_mac);
@@ -38,6 +38,8 @@ forward_rewrite(const struct tiara_worker *w, struct tiara_frame *f)
 		return forward_l2(w, f, mac);
 	case TIARA_FORWARD_VXLAN:
 		return tiara_vxlan_encapsulate_wk(w, f, backend, mac);
+	case TIARA_FORWARD_IPIP:
+		return tiara_ipip_encapsulate_wk(w, f, backend, mac);
 	default:
 		return TIARA_VERDICT_NO_BACKEND;
 	}

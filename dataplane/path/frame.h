@@ -19,7 +19,8 @@ struct tiara_frame {
 	uint32_t len_bytes;
 	uint16_t headroom_bytes;
 	/* parse */
-	uint16_t l4_off;
+	uint8_t l3_off; /* behind Ethernet's header and tag */
+	uint8_t l4_off; /* 0: ARP */
 	tiara_be32 client_addr;
 	tiara_be32 vip;
 	tiara_be16 client_port;
@@ -29,7 +30,10 @@ struct tiara_frame {
 	uint8_t verdict; /* enum tiara_verdict; NONE: still on its way */
 	uint8_t fresh;   /* 1: this packet made its connection */
 	/* service */
-	uint32_t service_idx;
+	uint16_t service_idx;
+	/* port: 1: it found the IPv4 header checksum right */
+	uint8_t checked;
+	uint8_t pad;
 	/* select or connection */
 	uint32_t backend_idx;
 	/* service: hash of key */

@@ -60,7 +60,7 @@ static enum tiara_verdict
 local_arp(const struct tiara_worker *w, struct tiara_frame *f)
 {
 	const struct tiara_ether *ether = (const void *)f->data;
-	struct tiara_arp *arp = (void *)(f->data + sizeof(*ether));
+	struct tiara_arp *arp = (void *)(f->data + f->l3_off);
 	bool learned = tiara_neighbour_heard(w->map, arp->sender_addr, arp->sender_mac, w->tick);
 
 	if (local_arp_for_kernel(w, ether, arp))
@@ -111,7 +111,7 @@ local_echo_answer(const struct tiara_worker *w, struct tiara_frame *f)
 
 	tiara_mac_copy(client_mac, ether->src);
 	local_turn_ether(w, f, client_mac);
-	local_echo_ipv4((void *)(f->data + sizeof(*ether)));
+	local_echo_ipv4((void *)(f->data + f->l3_off));
 	local_echo_icmp((void *)(f->data + f->l4_off));
 	return TIARA_VERDICT_ICMP_ANSWERED;
 }

@@ -71,8 +71,8 @@ parse_martian(tiara_be32 addr)
 static enum tiara_verdict
 parse_ipv4_header(struct tiara_frame *f)
 {
-	const struct tiara_ipv4 *ip = (const void *)(f->data + sizeof(struct tiara_ether));
-	uint32_t room_bytes = f->len_bytes - sizeof(struct tiara_ether);
+	const struct tiara_ipv4 *ip = (const void *)(f->data + f->l3_off);
+	uint32_t room_bytes = f->len_bytes - f->l3_off;
 	uint32_t header_bytes, total_bytes;
 
 	if (room_bytes < sizeof(*ip))
@@ -83,10 +83,10 @@ parse_ipv4_header(struct tiara_frame *f)
 		return TIARA_VERDICT_BAD_HEADER;
 	if (total_bytes > room_bytes)
 		return TIARA_VERDICT_TRUNCATED;
-	if (tiara_checksum_words(ip, header_bytes / 4) != 0)
+	if (!f->checked && tiara_checksum_words(ip, header_bytes / 4) != 0)
 		return TIARA_VERDICT_BAD_CHECKSUM;
-	f->l4_off = (uint16_t)(sizeof(struct tiara_ether) + header_bytes);
-	f->len_bytes = (uint32_t)sizeof(struct tiara_ether) + total_bytes;
+	f->l4_off = (uint8_t)(f->l3_off + header_bytes);
+	f->len_bytes = f->l3_off + total_bytes;
 	return TIARA_VERDICT_NONE;
 }
 
@@ -103,7 +103,7 @@ parse_to_kernel(const struct tiara_worker *w, struct tiara_frame *f)
 static enum tiara_verdict
 parse_ipv4(const struct tiara_worker *w, struct tiara_frame *f)
 {
-	const struct tiara_ipv4 *ip = (const void *)(f->data + sizeof(struct tiara_ether));
+	const struct tiara_ipv4 *ip = (const void *)(f->data + f->l3_off);
 	enum tiara_verdict verdict = parse_ipv4_header(f);
 
 	if (verdict != TIARA_VERDICT_NONE)
@@ -126,9 +126,9 @@ parse_ipv4(const struct tiara_worker *w, struct tiara_frame *f)
 static enum tiara_verdict
 parse_arp(const struct tiara_frame *f)
 {
-	const struct tiara_arp *arp = (const void *)(f->data + sizeof(struct tiara_ether));
+	const struct tiara_arp *arp = (const void *)(f->data + f->l3_off);
 
-	if (f->len_bytes < sizeof(struct tiara_ether) + sizeof(*arp))
+	if (f->len_bytes < f->l3_off + sizeof(*arp))
 		return TIARA_VERDICT_TRUNCATED;
 	if (arp->hardware != TIARA_BE16(TIARA_ARP_ETHERNET) || arp->hardware_bytes != 6 ||
 	    arp->protocol != TIARA_BE16(TIARA_ETHERTYPE_IPV4) || arp->protocol_bytes != 4)
@@ -136,22 +136,50 @@ parse_arp(const struct tiara_frame *f)
 	return arp->sender_mac[0] & TIARA_MAC_GROUP ? TIARA_VERDICT_MARTIAN : TIARA_VERDICT_NONE;
 }
 
+/* What the Ethernet header, with up to one tag, says that it carries; sets l3_off. */
+static enum tiara_verdict
+parse_ether(struct tiara_frame *f, tiara_be16 *type)
+{
+	const struct tiara_ether_tagged *tagged = (const void *)f->data;
+	const struct tiara_ether *ether = (const void *)f->data;
+
+	if (f->len_bytes < sizeof(*ether))
+		return TIARA_VERDICT_TRUNCATED;
+	f->l3_off = sizeof(*ether);
+	*type = ether->type;
+	if (ether->type != TIARA_BE16(TIARA_ETHERTYPE_VLAN))
+		return TIARA_VERDICT_NONE;
+	if (f->len_bytes < sizeof(*tagged))
+		return TIARA_VERDICT_TRUNCATED;
+	f->l3_off = sizeof(*tagged);
+	*type = tagged->type;
+	return TIARA_VERDICT_NONE;
+}
+
+/* Of another tag, or of a provider's. */
+static bool
+parse_is_tag(tiara_be16 type)
+{
+	return type == TIARA_BE16(TIARA_ETHERTYPE_VLAN) || type == TIARA_BE16(TIARA_ETHERTYPE_QINQ);
+}
+
 /* The port is promiscuous: what a switch floods is none of ours. */
 static enum tiara_verdict
 parse_one(const struct tiara_worker *w, struct tiara_frame *f)
 {
 	const struct tiara_ether *ether = (const void *)f->data;
+	tiara_be16 type;
+	enum tiara_verdict verdict = parse_ether(f, &type);
 
-	if (f->len_bytes < sizeof(*ether))
-		return TIARA_VERDICT_TRUNCATED;
-	if (ether->type == TIARA_BE16(TIARA_ETHERTYPE_ARP))
+	if (verdict != TIARA_VERDICT_NONE)
+		return verdict;
+	if (type == TIARA_BE16(TIARA_ETHERTYPE_ARP))
 		return parse_arp(f);
 	if (tiara_mac_equal(ether->dst, w->node->kernel_mac))
 		return TIARA_VERDICT_TO_KERNEL;
-	if (ether->type == TIARA_BE16(TIARA_ETHERTYPE_VLAN) ||
-	    ether->type == TIARA_BE16(TIARA_ETHERTYPE_QINQ))
+	if (parse_is_tag(type))
 		return TIARA_VERDICT_VLAN;
-	if (ether->type != TIARA_BE16(TIARA_ETHERTYPE_IPV4))
+	if (type != TIARA_BE16(TIARA_ETHERTYPE_IPV4))
 		return TIARA_VERDICT_NOT_IPV4;
 	if (!tiara_mac_equal(ether->dst, w->node->port_mac))
 		return TIARA_VERDICT_NOT_FOR_US;

@@ -29,7 +29,10 @@ uint16_t tiara_inject_wk(struct tiara_worker *w);
 
 /* The found entry was used now: last seen, TCP state, no longer only pushed. */
 void tiara_connection_touch_wk(struct tiara_worker *w, struct tiara_frame *f);
-/* The client's frame in VXLAN to the backend, whose next hop is mac; NO_ROOM, TOO_BIG or NONE. */
+/* The client's packet in a tunnel to the backend, whose next hop is mac; NO_ROOM, TOO_BIG or NONE. */
+enum tiara_verdict tiara_ipip_encapsulate_wk(const struct tiara_worker *w, struct tiara_frame *f,
+					     const struct tiara_backend *backend,
+					     const uint8_t mac[6]);
 enum tiara_verdict tiara_vxlan_encapsulate_wk(const struct tiara_worker *w, struct tiara_frame *f,
 					      const struct tiara_backend *backend,
 					      const uint8_t mac[6]);

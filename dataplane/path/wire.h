@@ -19,6 +19,7 @@ enum tiara_wire {
 	TIARA_ETHERTYPE_VLAN = 0x8100,
 	TIARA_ETHERTYPE_QINQ = 0x88a8,
 	TIARA_PROTOCOL_ICMP = 1,
+	TIARA_PROTOCOL_IPIP = 4,
 	TIARA_PROTOCOL_TCP = 6,
 	TIARA_PROTOCOL_UDP = 17,
 	TIARA_IPV4_DONT_FRAGMENT = 0x4000,
@@ -40,6 +41,15 @@ enum tiara_wire {
 struct tiara_ether {
 	uint8_t dst[6];
 	uint8_t src[6];
+	tiara_be16 type;
+} __attribute__((packed));
+
+/* Ethernet's header with one 802.1Q tag. */
+struct tiara_ether_tagged {
+	uint8_t dst[6];
+	uint8_t src[6];
+	tiara_be16 tag_type;
+	tiara_be16 tag;
 	tiara_be16 type;
 } __attribute__((packed));
 
@@ -101,15 +111,14 @@ struct tiara_vxlan {
 	tiara_be32 vni; /* in the upper 24 bits */
 } __attribute__((packed));
 
-/* What VXLAN puts before the client's frame. */
+/* What VXLAN puts between the outer Ethernet header and the client's frame. */
 struct tiara_vxlan_outer {
-	struct tiara_ether ether;
 	struct tiara_ipv4 ip;
 	struct tiara_udp udp;
 	struct tiara_vxlan vxlan;
 } __attribute__((packed));
 
-_Static_assert(sizeof(struct tiara_vxlan_outer) == 50, "VXLAN over IPv4 adds 50 bytes");
+_Static_assert(sizeof(struct tiara_vxlan_outer) == 36, "VXLAN over IPv4: 20, 8 and 8 bytes");
 
 /* ---- Internet checksum (RFC 1071); sums are of 16-bit words in memory order ---- */
 

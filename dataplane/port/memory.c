@@ -14,6 +14,7 @@ memory_take(struct tiara_memory_queue *queue, struct tiara_frame *frame, uint16_
 		frame[cnt].handle = m;
 		frame[cnt].len_bytes = m->len_bytes;
 		frame[cnt].headroom_bytes = m->headroom_bytes;
+		frame[cnt].checked = m->checked;
 		cnt++;
 	}
 	return cnt;

@@ -20,6 +20,7 @@ struct tiara_memory_frame {
 	uint32_t len_bytes;
 	uint16_t headroom_bytes; /* bytes before data that may be used */
 	uint8_t fate;            /* enum tiara_memory_fate */
+	uint8_t checked;         /* 1: as if a card had found the IPv4 header checksum right */
 };
 
 struct tiara_memory_queue {

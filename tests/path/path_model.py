@@ -23,7 +23,7 @@ ICMP, TCP, UDP = 1, 6, 17
 NUMBERS = {"tcp": TCP, "udp": UDP}
 TABLE_SECRET = 0x13198A2E03707344 << 64 | 0x243F6A8885A308D3
 ENTRIES_IN_TINY_TABLE = 8
-VXLAN_BYTES = 50
+TUNNEL_BYTES = {"l2": 0, "vxlan": 50, "ipip": 20}
 SENT = {Verdict.FORWARDED, Verdict.FORWARDED_UNTRACKED, Verdict.FORWARDED_STRAY, Verdict.ARP_ANSWERED,
         Verdict.ICMP_ANSWERED, Verdict.INJECTED}  # fmt: skip
 
@@ -39,9 +39,10 @@ class Ended(Exception):
 
 @dataclass
 class Packet:
-    """A parsed IPv4 packet. frame is cut to the IP total length."""
+    """A parsed IPv4 packet. frame is cut to the IP total length; l3 counts Ethernet and a tag."""
 
     frame: bytes
+    l3: int
     l4: int
     client: str = ""
     vip: str = ""
@@ -208,9 +209,13 @@ class PathModel:
     def _handle(self, frame: bytes) -> None:
         if len(frame) < 14:
             raise Ended(Verdict.TRUNCATED, frame)
-        kind = big(frame, 12)
+        kind, l3 = big(frame, 12), 14
+        if kind == 0x8100:
+            if len(frame) < 18:
+                raise Ended(Verdict.TRUNCATED, frame)
+            kind, l3 = big(frame, 16), 18
         if kind == 0x0806:
-            self._arp(frame)
+            self._arp(frame, l3)
         if frame[:6] == self.kernel_mac:
             raise Ended(Verdict.TO_KERNEL, frame)
         if kind in (0x8100, 0x88A8):
@@ -219,32 +224,33 @@ class PathModel:
             raise Ended(Verdict.NOT_IPV4, frame)
         if frame[:6] != self.port_mac:
             raise Ended(Verdict.NOT_FOR_US, frame)
-        packet = self._parse(frame)
+        packet = self._parse(frame, l3)
         self._echo(packet)
         name = self._service(packet)
         self._forward(packet, name)
 
-    def _parse(self, frame: bytes) -> Packet:
-        if len(frame) < 34:
+    def _parse(self, frame: bytes, l3: int) -> Packet:
+        ip = frame[l3:]
+        if len(ip) < 20:
             raise Ended(Verdict.TRUNCATED, frame)
-        version, words = frame[14] >> 4, frame[14] & 15
-        total = big(frame, 16)
+        version, words = ip[0] >> 4, ip[0] & 15
+        total = big(ip, 2)
         if version != 4 or words < 5 or total < 4 * words:
             raise Ended(Verdict.BAD_HEADER, frame)
-        if total > len(frame) - 14:
+        if total > len(ip):
             raise Ended(Verdict.TRUNCATED, frame)
-        if checksum(frame[14 : 14 + 4 * words]) != 0:
+        if checksum(ip[: 4 * words]) != 0:
             raise Ended(Verdict.BAD_CHECKSUM, frame)
-        frame = frame[: 14 + total]
-        if address(frame[30:34]) == self.node["address"]:
+        frame = frame[: l3 + total]
+        if address(ip[16:20]) == self.node["address"]:
             raise Ended(Verdict.TO_KERNEL, self.kernel_mac + frame[6:])
-        if frame[26] in (0, 127) or frame[26] >= 224:
+        if ip[12] in (0, 127) or ip[12] >= 224:
             raise Ended(Verdict.MARTIAN, frame)
-        if big(frame, 20) & 0x3FFF:
+        if big(ip, 6) & 0x3FFF:
             raise Ended(Verdict.FRAGMENT, frame)
-        if frame[22] <= 1:
+        if ip[8] <= 1:
             raise Ended(Verdict.TTL_EXPIRED, frame)
-        packet = Packet(frame, 14 + 4 * words, address(frame[26:30]), address(frame[30:34]), frame[23])
+        packet = Packet(frame, l3, l3 + 4 * words, address(ip[12:16]), address(ip[16:20]), ip[9])
         return self._parse_l4(packet)
 
     def _parse_l4(self, packet: Packet) -> Packet:
@@ -266,8 +272,8 @@ class PathModel:
     def _is_vip(self, text: str) -> bool:
         return any(s["vip"] == text and s["use"] == "active" for s in self.services.values())
 
-    def _arp(self, frame: bytes) -> None:
-        arp = frame[14:42]
+    def _arp(self, frame: bytes, l3: int) -> None:
+        arp = frame[l3 : l3 + 28]
         if len(arp) < 28:
             raise Ended(Verdict.TRUNCATED, frame)
         if arp[:6] != bytes.fromhex("000108000604"):
@@ -282,21 +288,22 @@ class PathModel:
         if frame[:6] == self.kernel_mac or (asks and target == self.node["address"]):
             raise Ended(Verdict.TO_KERNEL, frame)
         if asks and sender != target and self._is_vip(target):
-            ether = sender_mac + self.port_mac + frame[12:14]
+            ether = sender_mac + self.port_mac + frame[12:l3]
             answer = arp[:6] + b"\0\2" + self.port_mac + arp[24:28] + sender_mac + arp[14:18]
-            raise Ended(Verdict.ARP_ANSWERED, ether + answer + frame[42:])
+            raise Ended(Verdict.ARP_ANSWERED, ether + answer + frame[l3 + 28 :])
         raise Ended(Verdict.ARP_LEARNED if learned else Verdict.NOT_FOR_US, frame)
 
     def _echo(self, packet: Packet) -> None:
-        frame, l4 = packet.frame, packet.l4
+        frame, l3, l4 = packet.frame, packet.l3, packet.l4
         if packet.protocol != ICMP or frame[l4 : l4 + 2] != b"\x08\0" or not self._is_vip(packet.vip):
             return
-        ip = frame[14:22] + b"\x40" + frame[23:26] + frame[30:34] + frame[26:30] + frame[34:l4]
+        ip = frame[l3:l4]
+        ip = ip[:8] + b"\x40" + ip[9:12] + ip[16:20] + ip[12:16] + ip[20:]
         # RFC 1624: the type's word, 0x0800, becomes 0.
         total = (big(frame, l4 + 2) ^ 0xFFFF) + (0x0800 ^ 0xFFFF)
         total = (total & 0xFFFF) + (total >> 16)
         icmp = b"\0\0" + (total ^ 0xFFFF).to_bytes(2, "big") + frame[l4 + 4 :]
-        ether = frame[6:12] + self.port_mac + frame[12:14]
+        ether = frame[6:12] + self.port_mac + frame[12:l3]
         raise Ended(Verdict.ICMP_ANSWERED, ether + with_checksum(ip, 10) + icmp)
 
     # ---- service, connection, selection ----
@@ -408,25 +415,32 @@ class PathModel:
 
     def _rewrite(self, packet: Packet, name: str, backend: dict[str, Any]) -> bytes:
         hop = self._next_hop(packet, backend["address"])
-        tunnel = backend["forward"] == "vxlan"
-        if len(packet.frame) - 14 + VXLAN_BYTES * tunnel > self.node["mtu"]:
+        more = TUNNEL_BYTES[backend["forward"]]
+        if len(packet.frame) - packet.l3 + more > self.node["mtu"]:
             raise Ended(Verdict.TOO_BIG, packet.frame)
-        if not tunnel:
-            return hop + self.port_mac + packet.frame[12:]
-        if self.headroom < VXLAN_BYTES:
+        if self.headroom < more:
             raise Ended(Verdict.NO_ROOM, packet.frame)
-        return self._tunnel(packet, name, backend, hop)
+        ether, inner = hop + self.port_mac + packet.frame[12 : packet.l3], packet.frame[packet.l3 :]
+        if backend["forward"] == "vxlan":
+            return ether + self._vxlan(packet, name, backend, inner)
+        if backend["forward"] == "ipip":
+            return ether + self._outer(backend, 4, inner, inner[1])
+        return ether + inner
 
-    def _tunnel(self, packet: Packet, name: str, backend: dict[str, Any], hop: bytes) -> bytes:
-        inner = mac_octets(backend["inner_mac"]) + self.port_mac + packet.frame[12:]
+    def _outer(self, backend: dict[str, Any], protocol: int, payload: bytes, tos: int) -> bytes:
+        start = bytes([0x45, tos]) + (20 + len(payload)).to_bytes(2, "big")
+        rest = b"\0\0\x40\0\x40" + bytes([protocol, 0, 0])
+        ends = octets(self.node["address"]) + octets(backend["address"])
+        return with_checksum(start + rest + ends, 10) + payload
+
+    def _vxlan(self, packet: Packet, name: str, backend: dict[str, Any], inner: bytes) -> bytes:
+        inner_frame = mac_octets(backend["inner_mac"]) + self.port_mac + b"\x08\0" + inner
         key = entry_key((packet.client, packet.ports[0], self.order.index(name)))
         mix = tiara_hash(key, TABLE_SECRET) * 0x9E3779B97F4A7C15 % (1 << 64) >> 50
         vxlan = b"\x08\0\0\0" + int(backend["vni"] << 8).to_bytes(4, "big")
         ports = (49152 + mix).to_bytes(2, "big") + int(backend["tunnel_port"]).to_bytes(2, "big")
-        udp = ports + (16 + len(inner)).to_bytes(2, "big") + b"\0\0"
-        ip = (b"\x45" + packet.frame[15:16] + (36 + len(inner)).to_bytes(2, "big") + b"\0\0\x40\0\x40\x11\0\0"
-              + octets(self.node["address"]) + octets(backend["address"]))  # fmt: skip
-        return hop + self.port_mac + b"\x08\0" + with_checksum(ip, 10) + udp + vxlan + inner
+        udp = ports + (16 + len(inner_frame)).to_bytes(2, "big") + b"\0\0"
+        return self._outer(backend, 17, udp + vxlan + inner_frame, inner[1])
 
     # ---- ways out ----
 

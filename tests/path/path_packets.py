@@ -67,7 +67,7 @@ def _eth(words: list[str]) -> Packet:
 
 
 def _vlan(words: list[str]) -> Packet:
-    return Dot1Q(vlan=int(words[0]))
+    return Dot1Q(vlan=int(words[0]), **_fields(words))
 
 
 def _arp(words: list[str]) -> Packet:

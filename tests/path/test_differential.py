@@ -24,6 +24,7 @@ STRIDE = 20
 BACKGROUND = {Event.GENERATION_CHANGE, Event.SWEPT_EXPIRED, Event.SWEPT_GONE, Event.SWEPT_TENTATIVE}
 CLIENTS = ["198.18.64.7", "198.18.64.8", "10.0.0.1", "127.0.0.1", "224.0.0.1", "0.0.0.0"]
 TARGETS = ["198.18.0.100"] * 12 + ["198.18.0.101", "198.18.0.2", "198.18.0.11"]
+TAGS = [bytes.fromhex(tag) for tag in ("81000005", "8100e000", "8100ffff", "88a80005")]
 STATIONS = ["gw", "b1", "b2", "client"]
 FLAGS = [SYN, ACK, ACK, ACK, ACK | FIN, RST, SYN | ACK, SYN | RST, 0, ACK | 0x08]
 
@@ -48,9 +49,10 @@ class Traffic:
         return made
 
     def ether(self, kind: int) -> bytes:
-        """Mostly from the gateway to the port."""
+        """Mostly from the gateway to the port, a tag or two now and then."""
         to = self.random.choices(["port", "kernel", "broadcast", "b1"], [40, 2, 1, 1])[0]
-        return mac_octets(to) + mac_octets(self.random.choice(STATIONS)) + kind.to_bytes(2, "big")
+        tags = b"".join(self.random.choices(TAGS, k=self.random.choices([0, 1, 2], [90, 9, 1])[0]))
+        return mac_octets(to) + mac_octets(self.random.choice(STATIONS)) + tags + kind.to_bytes(2, "big")
 
     def arp(self) -> bytes:
         """Questions and answers about VIPs, neighbours and the own address."""
@@ -111,7 +113,7 @@ class Both:
         self.swept_gone = c.swept_gone
         self.config: dict[str, Any] = merged(
             setups()["spread"],
-            {"node": {"mtu": 120}, "services": {"dns": {"rows": ["b3", "b2", "b4"]}}},
+            {"node": {"mtu": 120}, "services": {"dns": {"rows": ["b3", "b2", "b4", "b5"]}}},
         )
         self.c.new(self.config)
         self.model.new(self.config)

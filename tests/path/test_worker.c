@@ -225,6 +225,43 @@ test_reselect_lost(void)
 	world_close(&world);
 }
 
+/* A UDP packet whose IPv4 header checksum is wrong, and what the port said about it. */
+static uint8_t
+verdict_of_wrong_checksum(uint8_t checked)
+{
+	static uint8_t bytes[128 + 64];
+	struct tiara_ether *ether = (void *)(bytes + 128);
+	struct tiara_ipv4 *ip = (void *)(ether + 1);
+	struct tiara_memory_frame frame = {.data = bytes + 128,
+					   .len_bytes = sizeof(*ether) + sizeof(*ip) + 8,
+					   .headroom_bytes = 128,
+					   .checked = checked};
+
+	tiara_mac_copy(ether->dst, world.map.segment->node.port_mac);
+	ether->type = TIARA_BE16(TIARA_ETHERTYPE_IPV4);
+	*ip = (struct tiara_ipv4){.version_ihl = 0x45,
+				  .total_bytes = TIARA_BE16(sizeof(*ip) + 8),
+				  .ttl = 64,
+				  .protocol = TIARA_PROTOCOL_UDP,
+				  .src = TIARA_BE32(0x0a000001),
+				  .dst = TIARA_BE32(0x0a000002)};
+	world.port.rx = (struct tiara_memory_queue){.frame = &frame, .cnt = 1};
+	tiara_worker_burst_wk(&world.worker, ++world.tsc);
+	return world.worker.frame[0].verdict;
+}
+
+/* Only a port that found the checksum right itself spares the path the look at it. */
+static void
+test_checked_by_port(void)
+{
+	start(1);
+	world.map.segment->node.port_mac[5] = 2;
+	CHECK(verdict_of_wrong_checksum(0) == TIARA_VERDICT_BAD_CHECKSUM);
+	CHECK(verdict_of_wrong_checksum(1) == TIARA_VERDICT_NOT_CONFIGURED);
+	CHECK(verdict_of_wrong_checksum(0) == TIARA_VERDICT_BAD_CHECKSUM);
+	world_close(&world);
+}
+
 int
 main(void)
 {
@@ -236,5 +273,6 @@ main(void)
 	test_first_forward();
 	test_insert_lost();
 	test_reselect_lost();
+	test_checked_by_port();
 	return 0;
 }

@@ -369,7 +369,7 @@ test_bad_specs(void)
 	b[1].backend[0] = '\0';
 	b[2].record.use = TIARA_USE_FREE;
 	b[3].record.addr = 0;
-	b[4].record.forward = TIARA_FORWARD_IPIP;
+	b[4].record.forward = TIARA_FORWARD_IPIP + 1;
 	b[5].record.vni = 1 << 24;
 	b[6].record.forward = TIARA_FORWARD_VXLAN;
 	change = world_begin(&w);

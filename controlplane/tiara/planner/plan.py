@@ -60,8 +60,9 @@ def plan_pool(given: PoolInput, make_rows: RowMaker) -> PoolPlan:
 
 def plan_backend(pool: Pool, backend: Backend, use: Use) -> BackendSpec:
     """One backend's record."""
-    if pool.forwarding is Forwarding.L2:
-        return BackendSpec(backend.pool, backend.id, backend.uid, backend.address, use, Forward.L2)
+    if pool.forwarding is not Forwarding.VXLAN:
+        mode = Forward[pool.forwarding.name]
+        return BackendSpec(backend.pool, backend.id, backend.uid, backend.address, use, mode)
     vxlan = pool.vxlan or Vxlan()
     return BackendSpec(
         backend.pool,

@@ -68,7 +68,7 @@ enum tiara_verdict {
 	TIARA_VERDICT_MARTIAN = 30,     /* source address multicast, broadcast, loopback or zero */
 	TIARA_VERDICT_KERNEL_FULL = 31, /* for the kernel, whose queue was full */
 	TIARA_VERDICT_TX_FULL = 32,     /* the port took no more */
-	TIARA_VERDICT_VLAN = 33,        /* tagged: not carried yet */
+	TIARA_VERDICT_VLAN = 33,        /* tagged twice, or with a provider's tag */
 };
 
 /* Things counted beside a verdict; a packet may count several. */
@@ -151,7 +151,7 @@ enum tiara_forward {
 	TIARA_FORWARD_NONE = 0,
 	TIARA_FORWARD_L2 = 1,    /* direct return: only the MAC addresses change */
 	TIARA_FORWARD_VXLAN = 2, /* the client's frame in VXLAN to the backend (RFC 7348) */
-	TIARA_FORWARD_IPIP = 3,  /* reserved */
+	TIARA_FORWARD_IPIP = 3,  /* the client's packet in one more IPv4 header (RFC 2003) */
 };
 
 enum tiara_service_flag {
