@@ -79,7 +79,7 @@ class Demo:
         self.step(f"drain {DRAINED}", self.drain_backend)
         self.step(f"kill server {KILLED}", self.kill_server)
         self.step("delete, re-create", self.recreate)
-        self.step("kill -9 control plane", self.kill_controlplane)
+        self.step("kill -9 ctrl plane", self.kill_controlplane)
         self.step("kill -9 data plane", self.kill_dataplane)
         self.step(f"push {PUSHED_FLOWS}", self.push)
         self.close()
