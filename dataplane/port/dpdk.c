@@ -42,6 +42,7 @@ dpdk_frame_set(struct tiara_frame *frame, struct rte_mbuf *m)
 	frame->handle = m;
 	frame->len_bytes = rte_pktmbuf_data_len(m);
 	frame->headroom_bytes = rte_pktmbuf_headroom(m);
+	frame->checked = (m->ol_flags & RTE_MBUF_F_RX_IP_CKSUM_MASK) == RTE_MBUF_F_RX_IP_CKSUM_GOOD;
 }
 
 /* What the path did to the frame, told to the mbuf. */
@@ -258,6 +259,7 @@ dpdk_conf(const struct rte_eth_dev_info *info, uint32_t queue_cnt)
 	uint64_t rss = (RTE_ETH_RSS_IP | RTE_ETH_RSS_TCP | RTE_ETH_RSS_UDP) &
 		       info->flow_type_rss_offloads;
 	struct rte_eth_conf conf = {
+		.rxmode.offloads = info->rx_offload_capa & RTE_ETH_RX_OFFLOAD_IPV4_CKSUM,
 		/* every buffer comes whole from the one pool */
 		.txmode.offloads = info->tx_offload_capa & RTE_ETH_TX_OFFLOAD_MBUF_FAST_FREE,
 	};

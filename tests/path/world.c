@@ -47,15 +47,30 @@ world_describe(struct tiara_segment *s, uint64_t bucket_cnt)
 	return s->total_bytes = end;
 }
 
+uint64_t
+world_bytes(uint64_t bucket_cnt)
+{
+	struct tiara_segment s = {0};
+
+	return world_describe(&s, bucket_cnt);
+}
+
 void
 world_open(struct world *w, uint64_t bucket_cnt, uint32_t tick)
 {
-	struct tiara_segment s = {.tick = tick, .node.worker_cnt = 1, .node.start_cnt = 1};
-	uint64_t bytes = world_describe(&s, bucket_cnt);
-	void *base = aligned_alloc(TIARA_LINE_BYTES, bytes);
+	void *base = aligned_alloc(TIARA_LINE_BYTES, world_bytes(bucket_cnt));
 
 	if (!base)
 		abort();
+	world_open_at(w, base, bucket_cnt, tick);
+}
+
+void
+world_open_at(struct world *w, void *base, uint64_t bucket_cnt, uint32_t tick)
+{
+	struct tiara_segment s = {.tick = tick, .node.worker_cnt = 1, .node.start_cnt = 1};
+	uint64_t bytes = world_describe(&s, bucket_cnt);
+
 	s.table_secret[0] = 0x243f6a8885a308d3u;
 	s.table_secret[1] = 0x13198a2e03707344u;
 	memset(base, 0, bytes);

@@ -38,6 +38,9 @@ struct world {
 /* Memory, a node that the caller fills in, no generation. bucket_cnt: a power of two. */
 void world_open(struct world *w, uint64_t bucket_cnt, uint32_t tick);
 void world_close(struct world *w);
+/* The same in memory of the caller's, world_bytes() of it on a cache line; not to be closed. */
+void world_open_at(struct world *w, void *base, uint64_t bucket_cnt, uint32_t tick);
+uint64_t world_bytes(uint64_t bucket_cnt);
 /* After the node was filled in. */
 void world_start(struct world *w);
 /* The plan becomes the next generation. */

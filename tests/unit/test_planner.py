@@ -147,6 +147,13 @@ def test_vxlan_fields_reach_the_record() -> None:
     assert plan((make("b0"), Seen()), pool=plain).backends[0].tunnel_port == 4789
 
 
+@pytest.mark.parametrize("mode", Forwarding)
+def test_each_mode_has_its_record(mode: Forwarding) -> None:
+    """A pool's mode reaches its backends' records by name, for every mode there is."""
+    pool = Pool("web", "a" * 32, mode, selection_rows=251)
+    assert plan((make("b0"), Seen()), pool=pool).backends[0].forward is Forward[mode.name]
+
+
 def test_a_service_has_a_record_for_each_frontend() -> None:
     """Three frontends are three records of one service."""
     frontends = tuple(Frontend("198.18.100.1", protocol, 80) for protocol in Protocol)
