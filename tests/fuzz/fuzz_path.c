@@ -39,6 +39,7 @@ enum {
 	FUZZ_WITH_NEXT = 0x08, /* one burst with the next frame */
 	FUZZ_TO_PORT = 0x10,   /* the port's MAC address is put in */
 	FUZZ_CHECKSUM = 0x20,  /* a right IPv4 header checksum is put in */
+	FUZZ_CHECKED = 0x40,   /* as if a card had found it right */
 };
 
 /* A frame, and a copy of all its memory as it was before. */
@@ -188,6 +189,7 @@ fuzz_add(struct fuzz *z, const struct fuzz_input *data, uint8_t what)
 		.data = frame->memory + headroom,
 		.len_bytes = (uint32_t)data->bytes,
 		.headroom_bytes = headroom,
+		.checked = (what & FUZZ_CHECKED) != 0,
 	};
 }
 
