@@ -71,7 +71,7 @@ push_check(const struct push *p, uint32_t i)
 	const struct tiara_service *service;
 
 	if (!push_is_client(r->client_addr))
-		return push_invalid(p, i, "client_addr", "must be an unicast address");
+		return push_invalid(p, i, "client_addr", "must be a unicast address");
 	if (r->client_port == 0)
 		return push_invalid(p, i, "client_port", "must not be 0");
 	if (!push_service_active(p, ntohs(r->service_pos)))

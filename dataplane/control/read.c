@@ -454,6 +454,38 @@ tiara_backend_counters(struct tiara_handle *handle, uint32_t idx, struct tiara_f
 	return TIARA_OK;
 }
 
+static void
+read_all_flows(const struct tiara_flow_counter *c, uint32_t cnt, struct tiara_flow_counter *sum)
+{
+	for (uint32_t i = 0; i < cnt; i++) {
+		sum[i].pkts += read_counter(&c[i].pkts);
+		sum[i].bytes += read_counter(&c[i].bytes);
+		sum[i].connections += read_counter(&c[i].connections);
+	}
+}
+
+enum tiara_status
+tiara_flow_counters_read(struct tiara_handle *handle, struct tiara_flow_counter *per_service,
+			 struct tiara_flow_counter *per_backend, struct tiara_error *error)
+{
+	const struct tiara_segment *s = handle->map.segment;
+
+	(void)error;
+	if (per_service)
+		memset(per_service, 0, s->service_max * sizeof(*per_service));
+	if (per_backend)
+		memset(per_backend, 0, s->backend_max * sizeof(*per_backend));
+	for (uint32_t w = 0; w < s->worker_max; w++) {
+		const struct tiara_flow_counter *c = tiara_map_flow_counters(&handle->map, w);
+
+		if (per_service)
+			read_all_flows(c, s->service_max, per_service);
+		if (per_backend)
+			read_all_flows(c + s->service_max, s->backend_max, per_backend);
+	}
+	return TIARA_OK;
+}
+
 enum tiara_status
 tiara_worker_read(struct tiara_handle *handle, uint32_t idx, struct tiara_worker_slot *slot,
 		  struct tiara_error *error)

@@ -132,6 +132,8 @@ segment_reset_workers(struct tiara_map *map)
 	tiara_sweep_start_ctl(map);
 	tiara_epoch_start_ctl(map);
 	__atomic_store_n(&node->first_forward_ns, 0, __ATOMIC_RELAXED);
+	/* Until it has workers, no packet sees any configuration. */
+	__atomic_store_n(&node->worker_cnt, 0, __ATOMIC_RELAXED);
 	/* release: who sees the new count does not see the last start's first_forward_ns */
 	__atomic_store_n(&node->start_cnt, node->start_cnt + 1, __ATOMIC_RELEASE);
 }

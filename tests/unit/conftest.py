@@ -27,6 +27,12 @@ class FakeDataplane:
         self._segment = native.Segment.attach(path, Role.DATAPLANE)
         with path.open("r+b") as file:
             self._map = mmap.mmap(file.fileno(), 0)
+        self.start_workers(1)
+
+    def start_workers(self, count: int) -> None:
+        """So many run; 0: it is still starting."""
+        node = MEMBERS["tiara_segment"]["node"].offset
+        struct.pack_into("<I", self._map, node + MEMBERS["tiara_node"]["worker_cnt"].offset, count)
 
     def report(self, generation: int) -> None:
         """Worker 0 uses this generation; 0: it sleeps."""

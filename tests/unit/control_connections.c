@@ -339,7 +339,7 @@ static void
 test_counters(void)
 {
 	struct tiara_worker_counters sum;
-	struct tiara_flow_counter flow;
+	struct tiara_flow_counter flow, service[32], backend[64];
 	struct tiara_worker_slot slot;
 	const struct tiara_map *map;
 	struct world w;
@@ -364,6 +364,11 @@ test_counters(void)
 	CHECK(flow.bytes == 12);
 	CHECK_OK(tiara_backend_counters(w.control, 63, &flow, &world_error));
 	CHECK(flow.connections == 18);
+	memset(service, 0xff, sizeof(service));
+	CHECK_OK(tiara_flow_counters_read(w.control, service, backend, &world_error));
+	CHECK(service[31].pkts == 6 && service[0].pkts == 0 && service[31].connections == 0);
+	CHECK(backend[0].bytes == 12 && backend[63].connections == 18 && backend[1].bytes == 0);
+	CHECK_OK(tiara_flow_counters_read(w.control, NULL, NULL, &world_error));
 	CHECK_OK(tiara_worker_read(w.control, 3, &slot, &world_error));
 	CHECK(slot.bursts == 9 && slot.sweep_slice == UINT64_MAX);
 	CHECK_IS(tiara_service_counters(w.control, 32, &flow, &world_error), TIARA_NOT_FOUND);

@@ -183,11 +183,13 @@ test_dataplane_start_keeps_the_rest(void)
 	map->worker[2].generation = 5;
 	map->worker[2].sweep_slice = 3;
 	map->segment->tick = 77;
+	map->segment->node.worker_cnt = 3;
 	map->bucket[9].entry[1].client_addr = 42;
 	world_dataplane_die(&w);
 	world_dataplane_start(&w);
 	map = tiara_handle_map(w.dataplane);
 	CHECK(map->worker[2].generation == 0 && map->worker[2].sweep_slice == UINT64_MAX);
+	CHECK(map->segment->node.worker_cnt == 0);
 	CHECK(map->segment->tick == 77);
 	CHECK(map->bucket[9].entry[1].client_addr == 42);
 	CHECK(map->segment->sweep_restarts == 2 && map->segment->node.start_cnt == 2);

@@ -70,6 +70,31 @@ async def test_resources_come_back(api: Api) -> None:
     assert list(services.virtual_services) == [service]
 
 
+async def test_http_check_comes_back(api: Api) -> None:
+    """As it was given, with defaults filled in."""
+    given = bp.HttpCheck(
+        port=443,
+        path="/up?full=1",
+        host="www.example.org:8443",
+        expected_statuses=[bp.StatusRange(first=200, last=299), bp.StatusRange(first=401)],
+        tls=True,
+        verify=True,
+    )
+    for pool_id, http in (("full", given), ("plain", bp.HttpCheck(port=80))):
+        pool = bp.BackendPool(
+            forwarding_mode=bp.FORWARDING_MODE_L2_DIRECT_RETURN, health_check=bp.HealthCheck(http=http)
+        )
+        request = bp.CreateBackendPoolRequest(backend_pool_id=pool_id, backend_pool=pool)
+        created = await api.pools.CreateBackendPool(request)
+        assert await api.pools.GetBackendPool(bp.GetBackendPoolRequest(name=created.name)) == created
+        if pool_id == "full":
+            given.expected_statuses[1].last = 401
+            assert created.health_check.http == given
+        else:
+            every = [bp.StatusRange(first=200, last=399)]
+            assert created.health_check.http == bp.HttpCheck(port=80, path="/", expected_statuses=every)
+
+
 async def test_names_and_server_fields_in_requests_are_ignored(api: Api) -> None:
     """A client may send back what it has read."""
     pool = await make_pool(api)

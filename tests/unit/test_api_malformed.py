@@ -283,6 +283,8 @@ def assert_refused(error: grpc.aio.AioRpcError, code: grpc.StatusCode, field: st
     assert len(error.details() or "") in range(10, 400)
     if field:
         assert (error.details() or "").startswith(field + ": ")
+    assert (error.details() or "").count("records[") <= 1
+    assert (error.details() or "").count(" was pushed") <= 1
 
 
 @pytest.mark.parametrize(("stub", "method", "request_", "code", "field"), UNARY)

@@ -110,6 +110,33 @@ def test_pool_create_sends_what_was_asked(tiara: Tiara, world: World) -> None:
     assert (sent.backend_pool_id, sent.backend_pool) == ("far", expected)
 
 
+def test_pool_create_http_check(tiara: Tiara, world: World) -> None:
+    """The options of an HTTP check arrive in their fields, and are shown again."""
+    tiara("pool create plain --mode l2 --check-http 8080")
+    tiara(
+        "pool create web --mode l2 --check-https 443/up?full=1 --check-host www.example.org"
+        " --check-status 200-299,401 --check-verify"
+    )
+    plain, web = (world.pools[f"backendPools/{name}"].health_check.http for name in ("plain", "web"))
+    assert plain == backend_pool_pb2.HttpCheck(port=8080)
+    assert web == backend_pool_pb2.HttpCheck(
+        port=443,
+        path="/up?full=1",
+        host="www.example.org",
+        expected_statuses=[
+            backend_pool_pb2.StatusRange(first=200, last=299),
+            backend_pool_pb2.StatusRange(first=401, last=401),
+        ],
+        tls=True,
+        verify=True,
+    )
+    assert "https 443/up?full=1 host www.example.org verified expects 200-299, 401 every 2s" in (
+        " ".join(tiara("pool get web").stdout.split())
+    )
+    assert "http 8080/ expects 200-399 every 2s" in " ".join(tiara("pool get plain").stdout.split())
+    assert "https 443" in tiara("pool list").stdout
+
+
 def test_backend_create_tells_weight_0_from_no_weight(tiara: Tiara, world: World) -> None:
     """Weight 0 drains; an unset weight is the server's 1."""
     tiara("pool create web --mode l2")
@@ -371,7 +398,8 @@ def test_node(tiara: Tiara, world: World) -> None:
             layout_id="5f1c0ffee",
             page_bytes=2 << 20,
             segment_bytes=300 << 20,
-            workers_online=1,
+            workers_online=2,
+            workers_awake=1,
             stored_revision=12,
             applied_revision=11,
             generation=9,
@@ -387,7 +415,7 @@ def test_node(tiara: Tiara, world: World) -> None:
         Address        198.18.0.2
         Control plane  0.1.0
         Data plane     0.1.0, running, starts 2, first packet 412ms after start
-        Workers awake  1
+        Workers        2, 1 awake
         Revision       12 stored, 11 applied: worker 0 is stopped
         Generation     9, 1 older kept for a worker
         Segment        300.0 MiB in pages of 2.0 MiB

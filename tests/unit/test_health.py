@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 import pytest
 from tiara.domain.model import Health, HealthCheck
 from tiara.health import Judge, Monitor, Target
-from tiara.health.monitor import NoPath, probe_tcp
+from tiara.health.probe import NoPath, probe_tcp
 
 FAST = HealthCheck(9, interval_ms=1, timeout_ms=1, rise=2, fall=3)
 

@@ -15,6 +15,7 @@ from tiara.domain.layout import LAYOUT_ID, Forward, OnConflict, Role, State, Sta
 from tiara.domain.model import Protocol
 from tiara.native import NativeError, Segment, layout_id, maglev_fill
 from tiara.native import segment as native
+from tiara.native.values import Flow
 from tiara.planner import fill_plain
 
 B1 = BackendSpec("web", "b1", "01" * 16, "198.18.0.11", Use.ACTIVE, Forward.L2)
@@ -124,6 +125,17 @@ def test_push_find_list_count(segment: Segment) -> None:
     assert listed == [found]
     usage = segment.connections_count()
     assert (usage.live, usage.per_service[0], usage.per_backend[0]) == (1, 1, 1)
+
+
+def test_flows_at_once(segment: Segment) -> None:
+    """All counters of services and backends in one call are those of one call each."""
+    configure(segment)
+    flows = segment.flows()
+    assert [len(flows.services), len(flows.backends)] == [4 * 1024, 4 * 1024]
+    for at, (services, backends) in enumerate([(7, 1), (8, 2), (9, 3)]):
+        flows.services[4 * 5 + at], flows.backends[4 * 6 + at] = services, backends
+    assert (flows.service(5), flows.backend(6)) == (Flow(7, 8, 9), Flow(1, 2, 3))
+    assert (flows.service(0), flows.backend(1023)) == (segment.service_flow(0), segment.backend_flow(1023))
 
 
 def test_bad_record_is_named_and_nothing_is_pushed(segment: Segment) -> None:

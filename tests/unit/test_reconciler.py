@@ -192,6 +192,32 @@ async def test_a_stopped_worker_delays_applied(dataplane: FakeDataplane, start: 
     assert (await reconciler.wait_applied(revision, 10))[0] == revision
 
 
+async def test_a_starting_data_plane_has_applied_nothing(dataplane: FakeDataplane, start: Start) -> None:
+    """It has the segment, but no worker yet: no packet sees the revision, and the reason says so."""
+    dataplane.start_workers(0)
+    reconciler = await start()
+    revision = await fill(reconciler)
+    with pytest.raises(DeadlineExceeded, match="its workers do not run yet"):
+        await reconciler.wait_applied(revision, 0.5)
+    assert (reconciler.node().dataplane_live, reconciler.node().workers_online) == (True, 0)
+    dataplane.start_workers(3)
+    assert (await reconciler.wait_applied(revision, 10))[0] == revision
+
+
+async def test_workers_run_asleep_or_awake(dataplane: FakeDataplane, start: Start) -> None:
+    """A worker that sleeps runs; with the data plane's process all are gone."""
+    reconciler = await start()
+    dataplane.start_workers(2)
+    await until(lambda: reconciler.node().workers_online == 2)
+    assert reconciler.node().workers_awake == 0
+    await until(lambda: reconciler.node().generation)
+    dataplane.report(reconciler.node().generation)
+    await until(lambda: reconciler.node().workers_awake == 1)
+    dataplane.stop()
+    await until(lambda: reconciler.node().workers_online == 0)
+    assert reconciler.node().workers_awake == 0
+
+
 async def test_too_many_generations_wait_then_go_on(
     dataplane: FakeDataplane, start: Start, segment_path: Path
 ) -> None:

@@ -19,6 +19,7 @@ from tiara.domain.model import (
     Forwarding,
     Frontend,
     HealthCheck,
+    HttpCheck,
     Pool,
     Protocol,
     Timeouts,
@@ -29,6 +30,12 @@ from tiara.store import Delete, Put, Snapshot, SqliteStore, Store
 
 POOL = Pool("web", "a" * 32, Forwarding.VXLAN, Vxlan(7), health_check=HealthCheck(80), create_ms=5)
 BACKEND = Backend("web", "b1", "b" * 32, "198.18.0.11", weight=3, drain=Drain(99), create_ms=6)
+HTTP_POOL = Pool(
+    "app",
+    "d" * 32,
+    Forwarding.L2,
+    health_check=HealthCheck(443, http=HttpCheck("/up", "a.example", ((200, 204), (401, 401)), True, True)),
+)
 SERVICE = VirtualService(
     "web", "c" * 32, (Frontend("198.18.100.1", Protocol.UDP, 53),), "web", Timeouts(udp=9), create_ms=7
 )
@@ -70,9 +77,12 @@ async def test_everything_survives_a_restart(reopen: Callable[[], Awaitable[Stor
     """Resources come back as they were written, with the revision of their last write."""
     store = await reopen()
     assert await store.commit([Put(POOL, 0), Put(BACKEND, 0)]) == 1
-    assert await store.commit([Put(SERVICE, 0)]) == 2
+    assert await store.commit([Put(SERVICE, 0), Put(HTTP_POOL, 0)]) == 2
     expected = Snapshot(
-        2, (replace(POOL, revision=1),), (replace(BACKEND, revision=1),), (replace(SERVICE, revision=2),)
+        2,
+        (replace(HTTP_POOL, revision=2), replace(POOL, revision=1)),
+        (replace(BACKEND, revision=1),),
+        (replace(SERVICE, revision=2),),
     )
     assert await store.load() == expected
     assert await (await reopen()).load() == expected

@@ -16,6 +16,7 @@ from tiara.domain.model import (
     Frontend,
     Health,
     HealthCheck,
+    HttpCheck,
     Policy,
     Pool,
     Protocol,
@@ -30,6 +31,7 @@ from tiara.v1 import backend_pool_pb2, connection_pb2, virtual_service_pb2
 _FORWARDING = {
     backend_pool_pb2.FORWARDING_MODE_L2_DIRECT_RETURN: Forwarding.L2,
     backend_pool_pb2.FORWARDING_MODE_VXLAN: Forwarding.VXLAN,
+    backend_pool_pb2.FORWARDING_MODE_IPIP: Forwarding.IPIP,
 }
 _POLICY = {
     backend_pool_pb2.SELECTION_POLICY_UNSPECIFIED: Policy.MAGLEV,
@@ -68,7 +70,7 @@ def pool_in(pool_id: str, message: backend_pool_pb2.BackendPool) -> Pool:
     """A pool as a client wishes it; uid and times are still to be set."""
     forwarding = _FORWARDING.get(message.forwarding_mode)
     if forwarding is None:
-        raise _unknown("forwarding_mode", message.forwarding_mode, "L2_DIRECT_RETURN or VXLAN")
+        raise _unknown("forwarding_mode", message.forwarding_mode, "L2_DIRECT_RETURN, VXLAN or IPIP")
     policy = _POLICY.get(message.policy)
     if policy is None:
         raise _unknown("policy", message.policy, "MAGLEV")
@@ -216,26 +218,57 @@ def _vxlan_in(message: backend_pool_pb2.VxlanOptions) -> Vxlan:
 
 
 def _health_check_in(message: backend_pool_pb2.HealthCheck) -> HealthCheck:
-    if message.WhichOneof("check") != "tcp":
-        raise InvalidField("health_check.check", "one must be set: tcp")
-    standard = HealthCheck(message.tcp.port)
+    kind = message.WhichOneof("check")
+    if kind is None:
+        raise InvalidField("health_check.check", "one must be set: tcp or http")
+    http = _http_in(message.http) if kind == "http" else None
+    port = message.http.port if kind == "http" else message.tcp.port
+    standard = HealthCheck(port)
     interval, timeout = standard.interval_ms, standard.timeout_ms
     if message.HasField("interval"):
         interval = duration_ms("health_check.interval", message.interval)
     if message.HasField("timeout"):
         timeout = duration_ms("health_check.timeout", message.timeout)
     return HealthCheck(
-        message.tcp.port, interval, timeout, message.rise or standard.rise, message.fall or standard.fall
+        port, interval, timeout, message.rise or standard.rise, message.fall or standard.fall, http
+    )
+
+
+def _http_in(message: backend_pool_pb2.HttpCheck) -> HttpCheck:
+    standard = HttpCheck()
+    return HttpCheck(
+        message.path or standard.path,
+        message.host,
+        tuple((to.first, to.last or to.first) for to in message.expected_statuses) or standard.statuses,
+        message.tls,
+        message.verify,
     )
 
 
 def _health_check_out(check: HealthCheck) -> backend_pool_pb2.HealthCheck:
-    return backend_pool_pb2.HealthCheck(
-        tcp=backend_pool_pb2.TcpCheck(port=check.port),
+    message = backend_pool_pb2.HealthCheck(
         interval=_duration(check.interval_ms),
         timeout=_duration(check.timeout_ms),
         rise=check.rise,
         fall=check.fall,
+    )
+    if check.http:
+        message.http.CopyFrom(_http_out(check.port, check.http))
+    else:
+        message.tcp.port = check.port
+    return message
+
+
+def _http_out(port: int, http: HttpCheck) -> backend_pool_pb2.HttpCheck:
+    return backend_pool_pb2.HttpCheck(
+        port=port,
+        path=http.path,
+        host=http.host,
+        expected_statuses=[
+            backend_pool_pb2.StatusRange(first=first, last=last) for first, last in http.statuses
+        ],
+        tls=http.tls,
+        verify=http.verify,
     )
 
 

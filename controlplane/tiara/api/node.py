@@ -44,6 +44,7 @@ class NodeServicer(node_pb2_grpc.NodeServiceServicer):
             page_bytes=view.page_bytes,
             segment_bytes=view.segment_bytes,
             workers_online=view.workers_online,
+            workers_awake=view.workers_awake,
             stored_revision=view.stored_revision,
             applied_revision=view.applied_revision,
             generation=view.generation,

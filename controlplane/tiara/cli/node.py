@@ -63,7 +63,7 @@ def _details(found: pb.Node) -> Text:
             ("Address", found.address or "none"),
             ("Control plane", found.version),
             ("Data plane", _dataplane(found)),
-            ("Workers awake", found.workers_online),
+            ("Workers", _workers_running(found)),
             ("Revision", _revision(found)),
             ("Generation", _generation(found)),
             ("Segment", _segment(found)),
@@ -81,6 +81,11 @@ def _dataplane(found: pb.Node) -> Text:
     if found.HasField("first_forward"):
         parts.append(Text(f"first packet {values.duration(found.first_forward)} after start"))
     return Text(", ").join(parts)
+
+
+def _workers_running(found: pb.Node) -> str:
+    """The others sleep for want of packets."""
+    return f"{found.workers_online}, {found.workers_awake} awake" if found.workers_online else "none"
 
 
 def _revision(found: pb.Node) -> Text:

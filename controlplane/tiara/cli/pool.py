@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """tiara pool: sets of backends that share a forwarding mode and a health check."""
 
+import re
 from collections import Counter
 from datetime import timedelta
+from typing import Any
 
 import click
 from rich.text import Text
@@ -16,8 +18,29 @@ from tiara.v1 import backend_pool_pb2 as pb
 MODES = {
     "l2": pb.FORWARDING_MODE_L2_DIRECT_RETURN,
     "vxlan": pb.FORWARDING_MODE_VXLAN,
+    "ipip": pb.FORWARDING_MODE_IPIP,
 }
 _MODE_TEXT = {value: text for text, value in MODES.items()}
+
+
+def parse_http(text: str) -> tuple[int, str]:
+    """Reads PORT or PORT/PATH into port and path."""
+    port, slash, path = text.partition("/")
+    if not port.isdecimal() or not 1 <= int(port) <= 65535:
+        raise ValueError(f"{text!r} is not PORT or PORT/PATH, as 80 or 8080/healthz")
+    return int(port), slash + path
+
+
+def parse_statuses(text: str) -> list[tuple[int, int]]:
+    """Reads 200-299,401."""
+    if not re.fullmatch(r"\d{3}(-\d{3})?(,\d{3}(-\d{3})?)*", text):
+        raise ValueError(f"{text!r} is not statuses or ranges of them, as 200-299,401")
+    ranges = (part.partition("-") for part in text.split(","))
+    return [(int(first), int(last or first)) for first, _, last in ranges]
+
+
+HTTP = values.Parsed("port/path", parse_http)
+STATUSES = values.Parsed("statuses", parse_statuses)
 
 
 @click.group()
@@ -31,13 +54,24 @@ def pool() -> None:
     "--mode",
     type=click.Choice(list(MODES)),
     required=True,
-    help="l2: direct return, only MAC addresses change. vxlan: the frame inside VXLAN.",
+    help="l2: direct return, only MAC addresses change. vxlan: the frame inside VXLAN. "
+    "ipip: the packet inside IPv4.",
 )
 @click.option("--vni", type=click.IntRange(1, 16777215), help="VXLAN network identifier, default 1.")
 @click.option("--vxlan-port", type=values.PORT, help="VXLAN's UDP port, default 4789.")
 @click.option("--inner-mac", help="Destination MAC inside VXLAN, default 02:54:49:41:52:41.")
 @click.option("--check-tcp", type=values.PORT, metavar="PORT", help="Health check: open a TCP connection.")
-@click.option("--interval", type=values.DURATION, help="Between checks, default 2s.")
+@click.option("--check-http", type=HTTP, metavar="PORT[/PATH]", help="Health check: GET that path, as 80/up.")
+@click.option("--check-https", type=HTTP, metavar="PORT[/PATH]", help="Likewise over TLS.")
+@click.option("--check-host", metavar="NAME", help="Host header and TLS name, default the backend's address.")
+@click.option(
+    "--check-status",
+    type=STATUSES,
+    metavar="RANGES",
+    help="Statuses that are a success, as 200-299,401; default 200-399.",
+)
+@click.option("--check-verify", is_flag=True, help="The certificate must be valid for the name.")
+@click.option("--interval", type=values.DURATION, help="Between checks (10 % more or less), default 2s.")
 @click.option("--timeout", type=values.DURATION, help="A check has failed after this, default 1s.")
 @click.option("--rise", type=click.IntRange(1, 100), help="Successes in a row that make it up, default 2.")
 @click.option("--fall", type=click.IntRange(1, 100), help="Failures in a row that make it down, default 3.")
@@ -58,18 +92,19 @@ def create(
     vni: int | None,
     vxlan_port: int | None,
     inner_mac: str | None,
-    check_tcp: int | None,
     interval: timedelta | None,
     timeout: timedelta | None,
     rise: int | None,
     fall: int | None,
     rows: int,
     fail_open: bool,
+    **checks: Any,
 ) -> None:
     """Create a pool.
 
     \b
     tiara pool create web --mode l2 --check-tcp 80
+    tiara pool create app --mode l2 --check-http 8080/healthz --fail-open
     tiara pool create far --mode vxlan --vni 7
     """
     wanted = pb.BackendPool(
@@ -77,7 +112,7 @@ def create(
         selection_rows=rows,
         fail_open=fail_open,
         vxlan=_vxlan(mode, vni, vxlan_port, inner_mac),
-        health_check=_health_check(check_tcp, interval, timeout, rise, fall),
+        health_check=_health_check(checks, interval, timeout, rise, fall),
     )
     request = pb.CreateBackendPoolRequest(backend_pool_id=name, backend_pool=wanted)
     created = write.session.call(write.session.pools.CreateBackendPool, request)
@@ -93,22 +128,47 @@ def _vxlan(mode: str, vni: int | None, port: int | None, inner_mac: str | None) 
 
 
 def _health_check(
-    port: int | None,
+    checks: dict[str, Any],
     interval: timedelta | None,
     timeout: timedelta | None,
     rise: int | None,
     fall: int | None,
 ) -> pb.HealthCheck | None:
-    if port is None:
-        if any(option is not None for option in (interval, timeout, rise, fall)):
-            raise click.UsageError("--interval, --timeout, --rise and --fall need --check-tcp")
+    given = [kind for kind in ("check_tcp", "check_http", "check_https") if checks[kind] is not None]
+    if len(given) > 1:
+        raise click.UsageError("give one of --check-tcp, --check-http and --check-https")
+    if not given and any(option is not None for option in (interval, timeout, rise, fall)):
+        raise click.UsageError(
+            "--interval, --timeout, --rise and --fall need --check-tcp, --check-http or --check-https"
+        )
+    http = _http_check(checks)
+    if not given:
         return None
-    check = pb.HealthCheck(tcp=pb.TcpCheck(port=port), rise=rise or 0, fall=fall or 0)
+    check = pb.HealthCheck(http=http, rise=rise or 0, fall=fall or 0)
+    if http is None:
+        check.tcp.port = checks["check_tcp"]
     if interval is not None:
         check.interval.FromTimedelta(interval)
     if timeout is not None:
         check.timeout.FromTimedelta(timeout)
     return check
+
+
+def _http_check(checks: dict[str, Any]) -> pb.HttpCheck | None:
+    where = checks["check_http"] or checks["check_https"]
+    if where is None:
+        if checks["check_host"] or checks["check_status"] or checks["check_verify"]:
+            raise click.UsageError("--check-host, --check-status and --check-verify need --check-http(s)")
+        return None
+    port, path = where
+    return pb.HttpCheck(
+        port=port,
+        path=path,
+        host=checks["check_host"] or "",
+        expected_statuses=[pb.StatusRange(first=a, last=b) for a, b in checks["check_status"] or ()],
+        tls=checks["check_https"] is not None,
+        verify=checks["check_verify"],
+    )
 
 
 @pool.command()
@@ -144,7 +204,7 @@ def fetch_all(session: Session) -> pb.ListBackendPoolsResponse:
 
 
 def mode_text(value: "pb.ForwardingMode.ValueType") -> str:
-    """l2 or vxlan."""
+    """l2, vxlan or ipip."""
     return _MODE_TEXT.get(value, "-")
 
 
@@ -190,13 +250,12 @@ def _pool_of(member: pb.Backend) -> str:
 
 
 def _cells(found: pb.BackendPool) -> list[output.Cell]:
-    check = found.health_check
     return [
         values.short(found.name),
         mode_text(found.forwarding_mode),
         policy_text(found.policy),
         _rows(found),
-        f"tcp {check.tcp.port}" if check.HasField("tcp") else "-",
+        _check_kind(found.health_check) or "-",
     ]
 
 
@@ -225,9 +284,28 @@ def _tunnel(found: pb.BackendPool) -> str:
 
 def _check_details(found: pb.BackendPool) -> str:
     check = found.health_check
-    if not check.HasField("tcp"):
+    if not _check_kind(check):
         return "none: every backend counts as up"
     interval = values.duration(check.interval) if check.HasField("interval") else "2s"
     timeout = values.duration(check.timeout) if check.HasField("timeout") else "1s"
     times = f"every {interval}, failed after {timeout}"
-    return f"tcp {check.tcp.port} {times}, up after {check.rise or 2}, down after {check.fall or 3}"
+    return f"{_check_words(check)} {times}, up after {check.rise or 2}, down after {check.fall or 3}"
+
+
+def _check_kind(check: pb.HealthCheck) -> str:
+    """As "tcp 80" or "https 443"; empty: no check."""
+    if check.HasField("http"):
+        return f"{'https' if check.http.tls else 'http'} {check.http.port}"
+    return f"tcp {check.tcp.port}" if check.HasField("tcp") else ""
+
+
+def _check_words(check: pb.HealthCheck) -> str:
+    """All that a probe asks and expects."""
+    if not check.HasField("http"):
+        return _check_kind(check)
+    http = check.http
+    ranges = [(to.first, to.last or to.first) for to in http.expected_statuses] or [(200, 399)]
+    wanted = ", ".join(str(first) if first == last else f"{first}-{last}" for first, last in ranges)
+    host = f" host {http.host}" if http.host else ""
+    verified = " verified" if http.verify else ""
+    return f"{_check_kind(check)}{http.path or '/'}{host}{verified} expects {wanted}"

@@ -172,7 +172,7 @@ class _World:
         return (b for b in self.backends if b.name.startswith(f"{pool_name}/backends/"))
 
     def mode(self, pool_name: str) -> str:
-        """l2 or vxlan."""
+        """l2, vxlan or ipip."""
         found = self.pools.get(pool_name)
         return pool.mode_text(found.forwarding_mode) if found else "-"
 

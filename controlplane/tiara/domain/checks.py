@@ -9,6 +9,8 @@ import re
 from tiara.domain.errors import InvalidField
 
 _ID = re.compile(r"[a-z]([a-z0-9-]{0,61}[a-z0-9])?", re.ASCII)
+_PATH = re.compile(r"/[!-~]{0,1023}", re.ASCII)
+_HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?(:[0-9]{1,5})?", re.ASCII)
 _MAC = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}", re.ASCII)
 
 
@@ -48,6 +50,25 @@ def check_ipv4(field: str, text: str) -> str:
     first = int(address) >> 24
     if first in (0, 127) or first >= 224:
         raise InvalidField(field, f"{text} is no unicast address of a host")
+    return text
+
+
+def check_path(field: str, text: str) -> str:
+    """Path and query of an HTTP request: printable ASCII, "/" first, no fragment, at most 1024 bytes."""
+    if not _PATH.fullmatch(text) or "#" in text:
+        raise InvalidField(
+            field,
+            f"{shown(text)} is no path: printable ASCII without space and '#', '/' first, at most 1024 bytes",
+        )
+    return text
+
+
+def check_host(field: str, text: str) -> str:
+    """A Host header: a host name or IPv4 address, perhaps with a port."""
+    if not _HOST.fullmatch(text) or int(text.partition(":")[2] or 1) not in range(1, 65536):
+        raise InvalidField(
+            field, f"{shown(text)} is no host: a name or an IPv4 address, as 'www.example.org:8080'"
+        )
     return text
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from enum import IntEnum, StrEnum
 
-from tiara.domain.checks import check_id, check_ipv4, check_mac, check_range
+from tiara.domain.checks import check_host, check_id, check_ipv4, check_mac, check_path, check_range
 from tiara.domain.errors import InvalidField
 from tiara.domain.names import backend_name, pool_name, service_name
 from tiara.domain.selection import SELECTION_ROWS
@@ -18,10 +18,11 @@ FRONTENDS_MAX = 256
 
 
 class Forwarding(StrEnum):
-    """How packets reach a backend. Both are direct return: ports are never rewritten."""
+    """How packets reach a backend. All are direct return: ports are never rewritten."""
 
     L2 = "l2"
     VXLAN = "vxlan"
+    IPIP = "ipip"
 
 
 class Policy(StrEnum):
@@ -71,19 +72,53 @@ class Vxlan:
         check_mac("inner_mac", self.inner_mac)
 
 
+STATUS_RANGES_MAX = 16
+"""Ranges of expected statuses of one HTTP check."""
+
+
+@dataclass(frozen=True, slots=True)
+class HttpCheck:
+    """What an HTTP(S) request asks, and what must come back. Empty ``host``: the backend's address."""
+
+    path: str = "/"
+    host: str = ""
+    statuses: tuple[tuple[int, int], ...] = ((200, 399),)
+    tls: bool = False
+    verify: bool = False
+
+    def expects(self, status: int) -> bool:
+        """Whether an answer with this status is a success."""
+        return any(first <= status <= last for first, last in self.statuses)
+
+    def validate(self) -> None:
+        """Checks every field."""
+        check_path("path", self.path)
+        if self.host:
+            check_host("host", self.host)
+        if len(self.statuses) > STATUS_RANGES_MAX:
+            raise InvalidField("expected_statuses", f"{len(self.statuses)} are more than {STATUS_RANGES_MAX}")
+        for i, (first, last) in enumerate(self.statuses):
+            check_range(f"expected_statuses[{i}].first", first, 100, 599)
+            check_range(f"expected_statuses[{i}].last", last, first, 599)
+        if self.verify and not self.tls:
+            raise InvalidField("verify", "is for tls only: without it there is no certificate")
+
+
 @dataclass(frozen=True, slots=True)
 class HealthCheck:
-    """A TCP connection is opened to ``port`` and closed."""
+    """A TCP connection is opened to ``port`` and closed; with ``http`` a request is sent over it."""
 
     port: int
     interval_ms: int = 2000
     timeout_ms: int = 1000
     rise: int = 2
     fall: int = 3
+    http: HttpCheck | None = None
 
     def validate(self) -> None:
         """Checks every field."""
-        check_range("tcp.port", self.port, 1, 65535)
+        check_range("http.port" if self.http else "tcp.port", self.port, 1, 65535)
+        _inside("http", self.http)
         _check_ms("interval", self.interval_ms, 100, 300_000)
         _check_ms("timeout", self.timeout_ms, 50, 60_000)
         check_range("rise", self.rise, 1, 100)
@@ -130,7 +165,7 @@ class Pool:
         """Over the desired fields only."""
         vxlan = self.vxlan and (self.vxlan.vni, self.vxlan.port, self.vxlan.inner_mac)
         check = self.health_check
-        probe = check and (check.port, check.interval_ms, check.timeout_ms, check.rise, check.fall)
+        probe = check and astuple(check)
         return make_etag(
             self.id, self.uid, self.forwarding, vxlan, self.policy, self.selection_rows, probe, self.fail_open
         )
@@ -275,7 +310,7 @@ def _check_ms(field: str, value: int, low: int, high: int) -> None:
         raise InvalidField(field, f"{value / 1000:g} s is not in {low / 1000:g} s to {high / 1000:g} s")
 
 
-def _inside(field: str, value: Vxlan | HealthCheck | Timeouts | Frontend | None) -> None:
+def _inside(field: str, value: Vxlan | HealthCheck | HttpCheck | Timeouts | Frontend | None) -> None:
     if value is None:
         return
     try:

@@ -21,6 +21,7 @@ class NodeView:
     page_bytes: int = 0
     segment_bytes: int = 0
     workers_online: int = 0
+    workers_awake: int = 0
     stored_revision: int = 0
     applied_revision: int = 0
     generation: int = 0

@@ -4,14 +4,13 @@
 from __future__ import annotations
 
 import asyncio
-import errno
-import os
 import random
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from tiara.domain.model import Health, HealthCheck
 from tiara.health.judge import Judge
+from tiara.health.probe import NoPath, Prober
 
 Report = Callable[[str, Health, str], None]
 """(uid, health, reason)."""
@@ -26,17 +25,6 @@ JITTER = 0.1
 """Intervals vary by this share, so that probes of many backends spread out."""
 
 _CONCURRENT = 256
-_LOCAL = {errno.ENETUNREACH, errno.ENETDOWN, errno.EADDRNOTAVAIL, errno.EMFILE, errno.ENFILE, errno.ENOBUFS}
-_REASONS = {
-    errno.ECONNREFUSED: "connect: refused",
-    errno.EHOSTUNREACH: "connect: no route to host",
-    errno.ETIMEDOUT: "connect: timed out",
-    errno.ECONNRESET: "connect: reset",
-}
-
-
-class NoPath(Exception):
-    """The probe could not leave this machine: it says nothing about the backend."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,28 +36,13 @@ class Target:
     check: HealthCheck
 
 
-async def probe_tcp(address: str, check: HealthCheck) -> str:
-    """Opens a TCP connection and closes it."""
-    try:
-        async with asyncio.timeout(check.timeout_ms / 1000):
-            _, writer = await asyncio.open_connection(address, check.port)
-    except TimeoutError:
-        return "connect: timed out"
-    except OSError as error:
-        if error.errno in _LOCAL:
-            raise NoPath from error
-        code = error.errno or 0
-        return _REASONS.get(code, f"connect: {os.strerror(code).lower()}")
-    writer.transport.abort()
-    return ""
-
-
 class Monitor:
     """Use ``add`` and ``remove`` for backends, ``carry`` to say whether probes can travel."""
 
-    def __init__(self, report: Report, probe: Probe = probe_tcp, grace_s: float = GRACE_S) -> None:
+    def __init__(self, report: Report, probe: Probe | None = None, grace_s: float = GRACE_S) -> None:
         self._report = report
-        self._probe = probe
+        self._prober = Prober()
+        self._probe = probe or self._prober
         self._grace_s = grace_s
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._carried = asyncio.Event()
@@ -107,6 +80,7 @@ class Monitor:
         for uid in list(self._tasks):
             self.remove(uid)
         await asyncio.gather(*tasks, return_exceptions=True)
+        await self._prober.close()
 
     async def _watch(self, target: Target, health: Health) -> None:
         judge = Judge(target.check.rise, target.check.fall, health)

@@ -153,6 +153,7 @@ def segment_info(info: Any) -> SegmentInfo:
         tick=info.tick,
         dataplane_live=info.dataplane_live,
         worker_online=info.worker_online,
+        worker_cnt=node.worker_cnt,
         address=address_out(node.address) if node.address else "",
         tsc_hz=node.tsc_hz,
         start_cnt=node.start_cnt,

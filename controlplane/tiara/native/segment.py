@@ -20,6 +20,7 @@ from tiara.native.values import (
     CollectInfo,
     Counters,
     Flow,
+    Flows,
     NativeConnection,
     SegmentInfo,
     ServiceSlot,
@@ -34,6 +35,7 @@ END = 0xFFFFFFFFFFFFFFFF
 """The cursor of ``connections_list`` after the last page."""
 
 _PATH_BYTES = 4096
+_FLOW_BYTES = 32
 
 
 def layout_id() -> int:
@@ -237,6 +239,18 @@ class Segment:
     def backend_flow(self, idx: int) -> Flow:
         """A backend's counters, summed over workers."""
         return self._flow(lib.tiara_backend_counters, idx)
+
+    def flows(self) -> Flows:
+        """All counters of services and backends at once, by index, summed over workers."""
+        services = array("Q", bytes(_FLOW_BYTES * self.info.service_max))
+        backends = array("Q", bytes(_FLOW_BYTES * self.info.backend_max))
+        _call(
+            lib.tiara_flow_counters_read,
+            self._handle,
+            ffi.from_buffer("struct tiara_flow_counter[]", services),
+            ffi.from_buffer("struct tiara_flow_counter[]", backends),
+        )
+        return Flows(services, backends)
 
     def workers(self) -> list[Worker]:
         """Workers that have run."""

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from array import array
 from dataclasses import dataclass
 
 from tiara.domain.dataplane import BackendSpec, ServiceSpec
@@ -29,6 +30,7 @@ class SegmentInfo:
     tick: int
     dataplane_live: bool
     worker_online: int
+    worker_cnt: int
     address: str
     tsc_hz: int
     start_cnt: int
@@ -114,6 +116,22 @@ class Flow:
     pkts: int = 0
     bytes: int = 0
     connections: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Flows:
+    """Arrays of ``struct tiara_flow_counter``, by index."""
+
+    services: array[int]
+    backends: array[int]
+
+    def service(self, idx: int) -> Flow:
+        """A service's."""
+        return Flow(*self.services[4 * idx : 4 * idx + 3])
+
+    def backend(self, idx: int) -> Flow:
+        """A backend's."""
+        return Flow(*self.backends[4 * idx : 4 * idx + 3])
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,6 +29,11 @@ class Progress:
         return bool(self.sighting.info and self.sighting.info.dataplane_live)
 
     @property
+    def started(self) -> bool:
+        """True once the running data plane's workers may carry packets."""
+        return self.live and bool(self.sighting.info and self.sighting.info.worker_cnt)
+
+    @property
     def settled(self) -> bool:
         """True when nothing published waits for a worker."""
         return not self._published
@@ -41,6 +46,8 @@ class Progress:
             return self.sighting.problem or self.problem
         if not self.live:
             return "the data plane is not running: start tiara-dataplane"
+        if not self.started:
+            return "the data plane is starting: its workers do not run yet"
         collect = self.sighting.collect
         if revision > self.published_revision or not collect:
             return "it is being written to the segment"
@@ -65,7 +72,7 @@ class Progress:
         """Takes a look at the segment into account."""
         self.sighting = sighting
         collect = sighting.collect
-        if not collect or not self.live:
+        if not collect or not self.started:
             return
         done = [generation for generation in self._published if generation <= collect.applied_generation]
         for generation in done:

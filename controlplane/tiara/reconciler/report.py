@@ -27,7 +27,8 @@ def node(progress: Progress, stored_revision: int) -> NodeView:
         first_forward_ns=first,
         page_bytes=info.page_bytes,
         segment_bytes=info.total_bytes,
-        workers_online=info.worker_online if info.dataplane_live else 0,
+        workers_online=info.worker_cnt if info.dataplane_live else 0,
+        workers_awake=info.worker_online if info.dataplane_live else 0,
         stored_revision=stored_revision,
         applied_revision=progress.applied_revision,
         generation=collect.generation,
@@ -42,7 +43,7 @@ def node(progress: Progress, stored_revision: int) -> NodeView:
 def statistics(actuator: Actuator, count_connections: bool) -> StatisticsView:
     """Counters of everything the segment holds. On the native thread."""
     segment, held = actuator.segment, actuator.held
-    counters = segment.counters()
+    counters, flows = segment.counters(), segment.flows()
     usage = segment.connections_count() if count_connections else None
     pools = {key[0] for key in held.backends}
     return StatisticsView(
@@ -57,12 +58,12 @@ def statistics(actuator: Actuator, count_connections: bool) -> StatisticsView:
         usage.differ if usage else 0,
         {
             (slot.spec.service, slot.spec.frontend): _flow(
-                segment.service_flow(slot.idx), usage and _at(usage.per_service, slot.idx)
+                flows.service(slot.idx), usage and _at(usage.per_service, slot.idx)
             )
             for slot in held.services.values()
         },
         {
-            key[:2]: _flow(segment.backend_flow(slot.idx), usage and _at(usage.per_backend, slot.idx))
+            key[:2]: _flow(flows.backend(slot.idx), usage and _at(usage.per_backend, slot.idx))
             for key, slot in held.backends.items()
         },
         {key[:2]: share for pool in pools for key, share in actuator.shares(pool).items()},

@@ -14,6 +14,7 @@ from tiara.domain.model import (
     Forwarding,
     Frontend,
     HealthCheck,
+    HttpCheck,
     Policy,
     Pool,
     Protocol,
@@ -54,8 +55,16 @@ def _pool(fields: dict[str, Any]) -> Pool:
     fields["forwarding"] = Forwarding(fields["forwarding"])
     fields["policy"] = Policy(fields["policy"])
     fields["vxlan"] = fields["vxlan"] and Vxlan(**fields["vxlan"])
-    fields["health_check"] = fields["health_check"] and HealthCheck(**fields["health_check"])
+    fields["health_check"] = fields["health_check"] and _health_check(fields["health_check"])
     return Pool(**fields)
+
+
+def _health_check(fields: dict[str, Any]) -> HealthCheck:
+    http = fields.get("http")
+    if http:
+        statuses = tuple((first, last) for first, last in http["statuses"])
+        fields["http"] = HttpCheck(**(http | {"statuses": statuses}))
+    return HealthCheck(**fields)
 
 
 def _backend(fields: dict[str, Any]) -> Backend:

@@ -33,6 +33,10 @@ class _ForwardingModeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Forwar
     """Direct return on one layer-2 segment: only the MAC addresses change; the backend holds the VIP."""
     FORWARDING_MODE_VXLAN: _ForwardingMode.ValueType  # 2
     """The client's frame inside VXLAN (RFC 7348); the backend decapsulates and holds the VIP."""
+    FORWARDING_MODE_IPIP: _ForwardingMode.ValueType  # 3
+    """The client's packet behind one more IPv4 header (RFC 2003); the backend decapsulates and holds
+    the VIP.
+    """
 
 class ForwardingMode(_ForwardingMode, metaclass=_ForwardingModeEnumTypeWrapper):
     """How a packet travels from the balancer to a backend. Answers never come back through it."""
@@ -43,6 +47,10 @@ FORWARDING_MODE_L2_DIRECT_RETURN: ForwardingMode.ValueType  # 1
 """Direct return on one layer-2 segment: only the MAC addresses change; the backend holds the VIP."""
 FORWARDING_MODE_VXLAN: ForwardingMode.ValueType  # 2
 """The client's frame inside VXLAN (RFC 7348); the backend decapsulates and holds the VIP."""
+FORWARDING_MODE_IPIP: ForwardingMode.ValueType  # 3
+"""The client's packet behind one more IPv4 header (RFC 2003); the backend decapsulates and holds
+the VIP.
+"""
 Global___ForwardingMode: _TypeAlias = ForwardingMode  # noqa: Y015
 
 class _SelectionPolicy:
@@ -200,6 +208,7 @@ class HealthCheck(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     TCP_FIELD_NUMBER: _builtins.int
+    HTTP_FIELD_NUMBER: _builtins.int
     INTERVAL_FIELD_NUMBER: _builtins.int
     TIMEOUT_FIELD_NUMBER: _builtins.int
     RISE_FIELD_NUMBER: _builtins.int
@@ -213,8 +222,14 @@ class HealthCheck(_message.Message):
         """Opens a TCP connection and closes it."""
 
     @_builtins.property
+    def http(self) -> Global___HttpCheck:
+        """Sends an HTTP or HTTPS request and looks at the answer's status."""
+
+    @_builtins.property
     def interval(self) -> _duration_pb2.Duration:
-        """Between probes, 0.1 s to 300 s. Unset means 2 s."""
+        """Between probes, 0.1 s to 300 s. Unset means 2 s. Each pause differs from it by up to 10 %, at
+        random, so that probes of many backends spread out.
+        """
 
     @_builtins.property
     def timeout(self) -> _duration_pb2.Duration:
@@ -224,16 +239,17 @@ class HealthCheck(_message.Message):
         self,
         *,
         tcp: Global___TcpCheck | None = ...,
+        http: Global___HttpCheck | None = ...,
         interval: _duration_pb2.Duration | None = ...,
         timeout: _duration_pb2.Duration | None = ...,
         rise: _builtins.int = ...,
         fall: _builtins.int = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["check", b"check", "interval", b"interval", "tcp", b"tcp", "timeout", b"timeout"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["check", b"check", "http", b"http", "interval", b"interval", "tcp", b"tcp", "timeout", b"timeout"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["check", b"check", "fall", b"fall", "interval", b"interval", "rise", b"rise", "tcp", b"tcp", "timeout", b"timeout"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["check", b"check", "fall", b"fall", "http", b"http", "interval", b"interval", "rise", b"rise", "tcp", b"tcp", "timeout", b"timeout"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_check: _TypeAlias = _typing.Literal["tcp"]  # noqa: Y015
+    _WhichOneofReturnType_check: _TypeAlias = _typing.Literal["tcp", "http"]  # noqa: Y015
     _WhichOneofArgType_check: _TypeAlias = _typing.Literal["check", b"check"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_check) -> _WhichOneofReturnType_check | None: ...
 
@@ -260,6 +276,84 @@ class TcpCheck(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___TcpCheck: _TypeAlias = TcpCheck  # noqa: Y015
+
+@_typing.final
+class HttpCheck(_message.Message):
+    """A GET request that must be answered with an expected status. The answer's body is not read and
+    redirects are not followed.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PORT_FIELD_NUMBER: _builtins.int
+    PATH_FIELD_NUMBER: _builtins.int
+    HOST_FIELD_NUMBER: _builtins.int
+    EXPECTED_STATUSES_FIELD_NUMBER: _builtins.int
+    TLS_FIELD_NUMBER: _builtins.int
+    VERIFY_FIELD_NUMBER: _builtins.int
+    port: _builtins.int
+    """The backend's port to probe, 1 to 65535. 0 is refused."""
+    path: _builtins.str
+    """Path and query as they are sent: printable ASCII that begins with "/", at most 1024 bytes. Empty
+    means "/".
+    """
+    host: _builtins.str
+    """The Host header, and over TLS the server's name: a host name or address, perhaps with a port.
+    Empty means the backend's address.
+    """
+    tls: _builtins.bool
+    """True: HTTPS."""
+    verify: _builtins.bool
+    """True: the certificate must be valid for host by this machine's authorities. False: any will do.
+    Refused without tls.
+    """
+    @_builtins.property
+    def expected_statuses(self) -> _containers.RepeatedCompositeFieldContainer[Global___StatusRange]:
+        """The statuses that are a success, at most 16 ranges. Empty means 200 to 399."""
+
+    def __init__(
+        self,
+        *,
+        port: _builtins.int = ...,
+        path: _builtins.str = ...,
+        host: _builtins.str = ...,
+        expected_statuses: _abc.Iterable[Global___StatusRange] | None = ...,
+        tls: _builtins.bool = ...,
+        verify: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["expected_statuses", b"expected_statuses", "host", b"host", "path", b"path", "port", b"port", "tls", b"tls", "verify", b"verify"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___HttpCheck: _TypeAlias = HttpCheck  # noqa: Y015
+
+@_typing.final
+class StatusRange(_message.Message):
+    """HTTP statuses from first to last."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FIRST_FIELD_NUMBER: _builtins.int
+    LAST_FIELD_NUMBER: _builtins.int
+    first: _builtins.int
+    """100 to 599."""
+    last: _builtins.int
+    """first to 599. 0 means first."""
+    def __init__(
+        self,
+        *,
+        first: _builtins.int = ...,
+        last: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["first", b"first", "last", b"last"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StatusRange: _TypeAlias = StatusRange  # noqa: Y015
 
 @_typing.final
 class Backend(_message.Message):

@@ -43,6 +43,7 @@ class Node(_message.Message):
     QUARANTINED_BACKENDS_FIELD_NUMBER: _builtins.int
     NOT_APPLIED_REASON_FIELD_NUMBER: _builtins.int
     ADDRESS_FIELD_NUMBER: _builtins.int
+    WORKERS_AWAKE_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """"nodes/{node}" """
     version: _builtins.str
@@ -60,7 +61,7 @@ class Node(_message.Message):
     segment_bytes: _builtins.int
     """Segment's size in bytes."""
     workers_online: _builtins.int
-    """Workers that run now."""
+    """Workers that run now, awake or asleep."""
     stored_revision: _builtins.int
     """The store's newest revision."""
     applied_revision: _builtins.int
@@ -77,6 +78,8 @@ class Node(_message.Message):
     """Why the newest revision is not applied; empty: it is."""
     address: _builtins.str
     """The own address of the data plane, empty: none."""
+    workers_awake: _builtins.int
+    """Of the workers that run, those that are not asleep for want of packets."""
     @_builtins.property
     def first_forward(self) -> _duration_pb2.Duration:
         """From the data plane's start to its first forwarded packet. Unset: none yet."""
@@ -102,10 +105,11 @@ class Node(_message.Message):
         quarantined_backends: _builtins.int = ...,
         not_applied_reason: _builtins.str = ...,
         address: _builtins.str = ...,
+        workers_awake: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["first_forward", b"first_forward"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "applied_revision", b"applied_revision", "dataplane_live", b"dataplane_live", "dataplane_starts", b"dataplane_starts", "dataplane_version", b"dataplane_version", "first_forward", b"first_forward", "generation", b"generation", "generations_waiting", b"generations_waiting", "layout_id", b"layout_id", "name", b"name", "not_applied_reason", b"not_applied_reason", "page_bytes", b"page_bytes", "quarantined_backends", b"quarantined_backends", "quarantined_services", b"quarantined_services", "segment_bytes", b"segment_bytes", "stored_revision", b"stored_revision", "version", b"version", "workers_online", b"workers_online"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "applied_revision", b"applied_revision", "dataplane_live", b"dataplane_live", "dataplane_starts", b"dataplane_starts", "dataplane_version", b"dataplane_version", "first_forward", b"first_forward", "generation", b"generation", "generations_waiting", b"generations_waiting", "layout_id", b"layout_id", "name", b"name", "not_applied_reason", b"not_applied_reason", "page_bytes", b"page_bytes", "quarantined_backends", b"quarantined_backends", "quarantined_services", b"quarantined_services", "segment_bytes", b"segment_bytes", "stored_revision", b"stored_revision", "version", b"version", "workers_awake", b"workers_awake", "workers_online", b"workers_online"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

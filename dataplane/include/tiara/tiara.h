@@ -234,6 +234,11 @@ enum tiara_status tiara_service_counters(struct tiara_handle *handle, uint32_t i
 					 struct tiara_flow_counter *sum, struct tiara_error *error);
 enum tiara_status tiara_backend_counters(struct tiara_handle *handle, uint32_t idx,
 					 struct tiara_flow_counter *sum, struct tiara_error *error);
+/* All of them at once: per_service[service_max], per_backend[backend_max]; either may be NULL. */
+enum tiara_status tiara_flow_counters_read(struct tiara_handle *handle,
+					   struct tiara_flow_counter *per_service,
+					   struct tiara_flow_counter *per_backend,
+					   struct tiara_error *error);
 enum tiara_status tiara_worker_read(struct tiara_handle *handle, uint32_t idx,
 				    struct tiara_worker_slot *slot, struct tiara_error *error);
 
