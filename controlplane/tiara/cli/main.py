@@ -11,6 +11,7 @@ from tiara.cli.node import node, stats, version
 from tiara.cli.pool import pool
 from tiara.cli.service import service
 from tiara.cli.session import session_of
+from tiara.cli.traffic import traffic
 from tiara.cli.version import client_version
 
 EPILOG = f"""\
@@ -66,7 +67,7 @@ def cli(ctx: click.Context, /, **_options: object) -> None:
     ctx.obj = session_of(ctx)
 
 
-for command in (pool, backend, service, connection, stats, node, version):
+for command in (pool, backend, service, connection, stats, node, traffic, version):
     cli.add_command(command)
 
 
