@@ -12,7 +12,7 @@
 #include <rte_mbuf.h>
 
 enum {
-	EAL_WORDS_MAX = 64,
+	EAL_WORDS_MAX = 128,
 	EAL_TEXT_BYTES = 16384,
 	EAL_RING_BYTES = 8388608, /* of af_packet, each way and queue */
 	EAL_PAGE_BYTES = 2097152,
@@ -149,6 +149,7 @@ tiara_eal_frames(const struct tiara_arguments *arguments, uint32_t mtu_bytes)
 {
 	struct tiara_dpdk_config config = {
 		.queue_cnt = arguments->worker_cnt,
+		.port_per_queue = arguments->io == TIARA_IO_AF_XDP,
 		/* a queue's descriptors, both rings to the main lcore, bursts and caches */
 		.mbuf_cnt = 4096 + 4096 * arguments->worker_cnt - 1,
 		.mbuf_bytes = 2048,
@@ -200,8 +201,9 @@ eal_af_xdp(struct eal_line *line, const struct tiara_arguments *a)
 {
 	/* one program, straight on the interface: what a kill leaves there can be taken off */
 	setenv("LIBXDP_SKIP_DISPATCHER", "1", 1);
-	eal_word(line, "--vdev=net_af_xdp0,iface=%s,start_queue=0,queue_count=%u%s", a->interface,
-		 a->worker_cnt, a->idle == TIARA_IDLE_SLEEP ? ",busy_budget=0" : "");
+	for (uint32_t i = 0; i < a->worker_cnt; i++)
+		eal_word(line, "--vdev=net_af_xdp%u,iface=%s,start_queue=%u,queue_count=1%s", i,
+			 a->interface, i, a->idle == TIARA_IDLE_SLEEP ? ",busy_budget=0" : "");
 }
 
 static bool

@@ -221,35 +221,47 @@ dpdk_rings_free(struct tiara_dpdk *self)
 	}
 }
 
+/* The ids of the ports into the queues; all are of one driver. */
 static enum tiara_status
-dpdk_find(struct tiara_dpdk *self, struct rte_eth_dev_info *info, struct tiara_error *error)
+dpdk_find(struct tiara_dpdk *self, uint32_t port_cnt, struct rte_eth_dev_info *info,
+	  struct tiara_error *error)
 {
-	self->port_id = (uint16_t)rte_eth_find_next(0);
-	if (self->port_id == RTE_MAX_ETHPORTS)
-		return dpdk_fail(
-			error, TIARA_NOT_FOUND, "--io",
-			"--io: EAL found no port; bind a NIC to a DPDK driver, give a virtual one "
-			"after -- (as -- --vdev net_tap0), or use --io af_packet:IFACE");
-	if (rte_eth_dev_info_get(self->port_id, info))
+	uint32_t queues = self->queue_cnt / port_cnt;
+	uint16_t port_id = 0;
+
+	for (uint32_t i = 0; i < self->queue_cnt; i++) {
+		if (i % queues == 0)
+			port_id = (uint16_t)rte_eth_find_next(i ? port_id + 1u : 0);
+		if (port_id == RTE_MAX_ETHPORTS)
+			return dpdk_fail(
+				error, TIARA_NOT_FOUND, "--io",
+				"--io: EAL found no port; bind a NIC to a DPDK driver, give "
+				"a virtual one after -- (as -- --vdev net_tap0), or use "
+				"--io af_packet:IFACE");
+		self->queue[i] = (struct tiara_dpdk_queue){.port_id = port_id,
+							   .queue_id = (uint16_t)(i % queues)};
+	}
+	if (rte_eth_dev_info_get(self->queue[0].port_id, info))
 		return dpdk_fail(error, TIARA_IO, "--io",
-				 "--io: port %u tells nothing about itself", self->port_id);
+				 "--io: port %u tells nothing about itself",
+				 self->queue[0].port_id);
 	snprintf(self->driver, sizeof(self->driver), "%s", info->driver_name);
 	return TIARA_OK;
 }
 
 static enum tiara_status
-dpdk_check_queues(const struct tiara_dpdk *self, const struct rte_eth_dev_info *info,
-		  struct tiara_error *error)
+dpdk_check_queues(const struct tiara_dpdk *self, uint32_t queue_cnt,
+		  const struct rte_eth_dev_info *info, struct tiara_error *error)
 {
 	uint32_t most = info->max_rx_queues < info->max_tx_queues ? info->max_rx_queues
 								  : info->max_tx_queues;
 
-	if (self->queue_cnt > most)
+	if (queue_cnt > most)
 		return dpdk_fail(
 			error, TIARA_INVALID, "--workers",
 			"--workers: %u workers need a queue each, but the port (%s) has %u; "
 			"give at most that many",
-			self->queue_cnt, self->driver, most);
+			queue_cnt, self->driver, most);
 	return TIARA_OK;
 }
 
@@ -272,36 +284,34 @@ dpdk_conf(const struct rte_eth_dev_info *info, uint32_t queue_cnt)
 }
 
 static int
-dpdk_queues_set_up(const struct tiara_dpdk *self)
+dpdk_queues_set_up(const struct tiara_dpdk *self, uint16_t port_id, uint32_t queue_cnt)
 {
 	uint16_t rx_cnt = DPDK_DESCRIPTORS, tx_cnt = DPDK_DESCRIPTORS;
-	int socket = rte_eth_dev_socket_id(self->port_id);
-	int rc = rte_eth_dev_adjust_nb_rx_tx_desc(self->port_id, &rx_cnt, &tx_cnt);
+	unsigned socket = (unsigned)rte_eth_dev_socket_id(port_id);
+	int rc = rte_eth_dev_adjust_nb_rx_tx_desc(port_id, &rx_cnt, &tx_cnt);
 
-	for (uint16_t i = 0; i < self->queue_cnt && rc == 0; i++) {
-		rc = rte_eth_rx_queue_setup(self->port_id, i, rx_cnt, (unsigned)socket, NULL,
-					    self->pool);
+	for (uint16_t i = 0; i < queue_cnt && rc == 0; i++) {
+		rc = rte_eth_rx_queue_setup(port_id, i, rx_cnt, socket, NULL, self->pool);
 		if (rc == 0)
-			rc = rte_eth_tx_queue_setup(self->port_id, i, tx_cnt, (unsigned)socket,
-						    NULL);
+			rc = rte_eth_tx_queue_setup(port_id, i, tx_cnt, socket, NULL);
 	}
 	return rc;
 }
 
 /* Promiscuous: the own address has a MAC of its own. */
 static int
-dpdk_start(struct tiara_dpdk *self)
+dpdk_start(struct tiara_dpdk *self, uint16_t port_id)
 {
 	struct rte_ether_addr mac;
 	uint16_t mtu;
-	int rc = rte_eth_dev_start(self->port_id);
+	int rc = rte_eth_dev_start(port_id);
 
 	if (rc == 0)
-		rc = rte_eth_promiscuous_enable(self->port_id);
+		rc = rte_eth_promiscuous_enable(port_id);
 	if (rc == 0)
-		rc = rte_eth_macaddr_get(self->port_id, &mac);
+		rc = rte_eth_macaddr_get(port_id, &mac);
 	if (rc == 0)
-		rc = rte_eth_dev_get_mtu(self->port_id, &mtu);
+		rc = rte_eth_dev_get_mtu(port_id, &mtu);
 	if (rc)
 		return rc;
 	memcpy(self->mac, mac.addr_bytes, sizeof(self->mac));
@@ -311,21 +321,20 @@ dpdk_start(struct tiara_dpdk *self)
 }
 
 static enum tiara_status
-dpdk_bring_up(struct tiara_dpdk *self, const struct rte_eth_dev_info *info,
-	      struct tiara_error *error)
+dpdk_bring_up(struct tiara_dpdk *self, uint16_t port_id, uint32_t queue_cnt,
+	      const struct rte_eth_dev_info *info, struct tiara_error *error)
 {
-	struct rte_eth_conf conf = dpdk_conf(info, self->queue_cnt);
+	struct rte_eth_conf conf = dpdk_conf(info, queue_cnt);
 	const char *step = "configured";
-	int rc = rte_eth_dev_configure(self->port_id, (uint16_t)self->queue_cnt,
-				       (uint16_t)self->queue_cnt, &conf);
+	int rc = rte_eth_dev_configure(port_id, (uint16_t)queue_cnt, (uint16_t)queue_cnt, &conf);
 
 	if (rc == 0) {
 		step = "given its queues";
-		rc = dpdk_queues_set_up(self);
+		rc = dpdk_queues_set_up(self, port_id, queue_cnt);
 	}
 	if (rc == 0) {
 		step = "started";
-		rc = dpdk_start(self);
+		rc = dpdk_start(self, port_id);
 	}
 	if (rc)
 		return dpdk_fail(error, TIARA_IO, "--io", "--io: the port (%s) could not be %s: %s",
@@ -333,21 +342,33 @@ dpdk_bring_up(struct tiara_dpdk *self, const struct rte_eth_dev_info *info,
 	return TIARA_OK;
 }
 
+static enum tiara_status
+dpdk_bring_all_up(struct tiara_dpdk *self, const struct rte_eth_dev_info *info,
+		  struct tiara_error *error)
+{
+	uint32_t queues = self->queue_cnt / self->port_cnt;
+	enum tiara_status status = TIARA_OK;
+
+	for (uint32_t i = 0; i < self->queue_cnt && status == TIARA_OK; i += queues)
+		status = dpdk_bring_up(self, self->queue[i].port_id, queues, info, error);
+	return status;
+}
+
 enum tiara_status
 tiara_dpdk_open_ctl(struct tiara_dpdk *self, const struct tiara_dpdk_config *config,
 		    struct tiara_error *error)
 {
+	uint32_t port_cnt = config->port_per_queue ? config->queue_cnt : 1;
 	struct rte_eth_dev_info info;
 	enum tiara_status status;
 
 	*self = (struct tiara_dpdk){.queue_cnt = config->queue_cnt, .mtu_bytes = config->mtu_bytes};
-	status = dpdk_find(self, &info, error);
+	status = dpdk_find(self, port_cnt, &info, error);
 	if (status == TIARA_OK)
-		status = dpdk_check_queues(self, &info, error);
+		status = dpdk_check_queues(self, self->queue_cnt / port_cnt, &info, error);
 	if (status != TIARA_OK)
 		return status;
-	for (uint16_t i = 0; i < self->queue_cnt; i++)
-		self->queue[i] = (struct tiara_dpdk_queue){.port_id = self->port_id, .queue_id = i};
+	self->port_cnt = port_cnt;
 	self->pool = rte_pktmbuf_pool_create("frames", config->mbuf_cnt, DPDK_MBUF_CACHE, 0,
 					     (uint16_t)config->mbuf_bytes, SOCKET_ID_ANY);
 	if (!self->pool)
@@ -356,7 +377,7 @@ tiara_dpdk_open_ctl(struct tiara_dpdk *self, const struct tiara_dpdk_config *con
 				 config->mbuf_bytes, rte_strerror(rte_errno));
 	status = dpdk_rings_make(self, config->kernel, error);
 	if (status == TIARA_OK)
-		status = dpdk_bring_up(self, &info, error);
+		status = dpdk_bring_all_up(self, &info, error);
 	if (status != TIARA_OK)
 		tiara_dpdk_close_ctl(self);
 	return status;
@@ -365,8 +386,10 @@ tiara_dpdk_open_ctl(struct tiara_dpdk *self, const struct tiara_dpdk_config *con
 void
 tiara_dpdk_close_ctl(struct tiara_dpdk *self)
 {
-	(void)!rte_eth_dev_stop(self->port_id);
-	(void)!rte_eth_dev_close(self->port_id);
+	for (uint32_t i = 0; i < self->queue_cnt; i += self->queue_cnt / self->port_cnt) {
+		(void)!rte_eth_dev_stop(self->queue[i].port_id);
+		(void)!rte_eth_dev_close(self->queue[i].port_id);
+	}
 	dpdk_rings_free(self);
 	rte_mempool_free(self->pool);
 }

@@ -2,6 +2,8 @@
 /*
  * The DPDK port: one rx and one tx queue for each worker, and beside them the rings that join a
  * worker to the main lcore (exception path and resolver). EAL is up before and stays up after.
+ * To EAL the queues may be those of one port, or each a port of its own (net_af_xdp opens no more
+ * than one queue of an interface without combined channels, as veth is).
  */
 #ifndef TIARA_PORT_DPDK_H
 #define TIARA_PORT_DPDK_H
@@ -35,6 +37,7 @@ struct tiara_dpdk_queue {
 
 struct tiara_dpdk_config {
 	uint32_t queue_cnt;
+	bool port_per_queue;
 	uint32_t mbuf_cnt;
 	uint32_t mbuf_bytes; /* data room with headroom */
 	uint32_t mtu_bytes;  /* what the interface beneath has; 0: what the driver says */
@@ -42,7 +45,7 @@ struct tiara_dpdk_config {
 };
 
 struct tiara_dpdk {
-	uint16_t port_id;
+	uint32_t port_cnt; /* that are open; their ids are in queue */
 	uint32_t queue_cnt;
 	struct rte_mempool *pool;
 	uint8_t mac[6];
@@ -51,7 +54,7 @@ struct tiara_dpdk {
 	struct tiara_dpdk_queue queue[TIARA_DPDK_QUEUE_MAX];
 };
 
-/* Opens and starts the first port that EAL knows. NOT_FOUND: none. error.field says which argument. */
+/* Opens and starts the first port that EAL knows (the first queue_cnt, if each is a queue's). NOT_FOUND: none. error.field says which argument. */
 TIARA_MUST_CHECK enum tiara_status tiara_dpdk_open_ctl(struct tiara_dpdk *self,
 						       const struct tiara_dpdk_config *config,
 						       struct tiara_error *error);

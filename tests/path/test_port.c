@@ -31,11 +31,15 @@ static struct tiara_dpdk dpdk;
 static struct tiara_error error;
 static struct rte_ring *wire_in[QUEUES], *wire_out[QUEUES];
 
+static bool port_per_queue;
+
 static enum tiara_status
 dpdk_open(uint32_t queue_cnt)
 {
-	struct tiara_dpdk_config config = {
-		.queue_cnt = queue_cnt, .mbuf_cnt = FRAMES, .mbuf_bytes = FRAME_BYTES};
+	struct tiara_dpdk_config config = {.queue_cnt = queue_cnt,
+					   .port_per_queue = port_per_queue,
+					   .mbuf_cnt = FRAMES,
+					   .mbuf_bytes = FRAME_BYTES};
 
 	error = (struct tiara_error){0};
 	return tiara_dpdk_open_ctl(&dpdk, &config, &error);
@@ -53,19 +57,27 @@ ring_make(const char *name, int i)
 	return ring;
 }
 
-/* A port of two queues whose wires are rings. */
 static void
-wires_make(void)
+wires_port(int first, int cnt)
 {
 	static int made;
 	char name[16];
 
 	snprintf(name, sizeof(name), "wires%d", made++); /* EAL keeps the name of a closed one */
+	CHECK(rte_eth_from_rings(name, wire_in + first, (unsigned)cnt, wire_out + first,
+				 (unsigned)cnt, 0) >= 0);
+}
+
+/* A port of two queues whose wires are rings, or two of one. */
+static void
+wires_make(void)
+{
 	for (int i = 0; i < QUEUES; i++) {
 		wire_in[i] = ring_make("in", i);
 		wire_out[i] = ring_make("out", i);
 	}
-	CHECK(rte_eth_from_rings(name, wire_in, QUEUES, wire_out, QUEUES, 0) >= 0);
+	for (int i = 0; i < QUEUES; i += port_per_queue ? 1 : QUEUES)
+		wires_port(i, port_per_queue ? 1 : QUEUES);
 }
 
 static void
@@ -247,6 +259,19 @@ test_queues(void)
 	close_and_check();
 }
 
+/* The same when each queue is a port to EAL; a port that is missing is said. */
+static void
+test_port_per_queue(void)
+{
+	port_per_queue = true;
+	test_queues();
+	wires_make();
+	CHECK(dpdk_open(QUEUES + 1) == TIARA_NOT_FOUND);
+	CHECK(dpdk_open(QUEUES) == TIARA_OK);
+	close_and_check();
+	port_per_queue = false;
+}
+
 /* More workers than queues: an error that names the argument, both numbers and the remedy. */
 static void
 test_too_few_queues(void)
@@ -271,7 +296,7 @@ test_rss(void)
 	for (uint32_t queue_cnt = 1; queue_cnt <= 2; queue_cnt++) {
 		CHECK(rte_eal_hotplug_add("vdev", name[queue_cnt - 1], "") == 0);
 		CHECK(dpdk_open(queue_cnt) == TIARA_OK);
-		CHECK(rte_eth_dev_conf_get(dpdk.port_id, &conf) == 0);
+		CHECK(rte_eth_dev_conf_get(dpdk.queue[0].port_id, &conf) == 0);
 		CHECK((conf.rxmode.mq_mode == RTE_ETH_MQ_RX_RSS) == (queue_cnt > 1));
 		CHECK((conf.rx_adv_conf.rss_conf.rss_hf & tuple) == (queue_cnt > 1 ? tuple : 0));
 		tiara_dpdk_close_ctl(&dpdk);
@@ -291,6 +316,7 @@ main(void)
 	test_moved_start();
 	test_checksum_flag();
 	test_queues();
+	test_port_per_queue();
 	test_too_few_queues();
 	test_rss();
 	rte_eal_cleanup();

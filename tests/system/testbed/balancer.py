@@ -38,6 +38,7 @@ SIZES = {"connections": 65536, "services": 4096, "backends": 4096, "heap-mb": 12
 _MODES = {
     "l2": backend_pool_pb2.FORWARDING_MODE_L2_DIRECT_RETURN,
     "vxlan": backend_pool_pb2.FORWARDING_MODE_VXLAN,
+    "ipip": backend_pool_pb2.FORWARDING_MODE_IPIP,
 }
 
 
@@ -50,12 +51,14 @@ class Balancer:
         io: str = "af_packet",
         sizes: dict[str, int] | None = None,
         controlplane: Sequence[str] = CONTROLPLANE_PROGRAM,
+        workers: int = 1,
     ) -> None:
         self.topology = topology
         self.instance = topology.name
         self.io = io
         self.sizes = sizes or SIZES
         self.controlplane = controlplane
+        self.workers = workers
         self._connect()
 
     # ---- daemons
@@ -80,6 +83,7 @@ class Balancer:
             f"--instance={self.instance}",
             f"--io={self.io}:eth0",
             f"--address={BALANCER_ADDRESS}/{PREFIX_BITS}",
+            f"--workers={self.workers}",
             *sizes,
         ]
 

@@ -304,13 +304,14 @@ def testbed(
     io: str,
     sizes: dict[str, int] | None = None,
     controlplane: Sequence[str] = CONTROLPLANE_PROGRAM,
+    workers: int = 1,
 ) -> Iterator[tuple[Balancer, Traffic]]:
     """Namespaces, servers, both daemons and the holder; all gone at the end, however it ends.
 
     `sizes` are those of the segment, `controlplane` is the program with its first arguments.
     """
-    with Topology(name) as built:
-        balancer = Balancer(built, io, sizes, controlplane)
+    with Topology(name, queues=workers) as built:
+        balancer = Balancer(built, io, sizes, controlplane, workers)
         balancer.start()
         with Traffic(built) as traffic:
             yield balancer, traffic
@@ -325,6 +326,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--io", choices=["af_packet", "af_xdp"], default="af_packet", help="how DPDK gets packets"
     )
+    parser.add_argument("--workers", type=int, default=1, metavar="N", help="packet workers [1]")
     parser.add_argument("--keep", action="store_true", help="leave everything up, with its traffic")
     parser.add_argument("--stop", action="store_true", help="end what --keep left up")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the steps there too")
@@ -340,7 +342,7 @@ def _end(signum: int, frame: FrameType | None) -> None:
 
 
 def _run(arguments: argparse.Namespace, name: str) -> int:
-    with testbed(name, arguments.io) as (balancer, traffic):
+    with testbed(name, arguments.io, workers=arguments.workers) as (balancer, traffic):
         demo = Demo(balancer, traffic, arguments.hold)
         demo.run()
         if arguments.json:

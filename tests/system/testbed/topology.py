@@ -73,12 +73,14 @@ def end_process(pid: int, *, first: signal.Signals = signal.SIGTERM, wait_s: flo
 class Topology:
     """The namespaces of one testbed and the processes in them.
 
-    `name` makes them unique on the host. Use as a context manager, or call `close`.
+    `name` makes them unique on the host, `queues` is what the balancer's interface has each way. Use as a
+    context manager, or call `close`.
     """
 
-    def __init__(self, name: str, servers: int = 4) -> None:
+    def __init__(self, name: str, servers: int = 4, queues: int = 1) -> None:
         self.name = name
         self.server_cnt = servers
+        self.queues = queues
         self.folder = STATE_FOLDER / name
         self.log_folder = self.folder / "log"
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
@@ -249,7 +251,9 @@ http {{
     def _create_links(self) -> None:
         lines = ["link add br0 type bridge stp_state 0 mcast_snooping 0"]
         for role in self.roles[1:]:
-            lines.append(f"link add {role} type veth peer name eth0 netns {self.namespace(role)}")
+            queues = f"numtxqueues {self.queues} numrxqueues {self.queues}" if role == "balancer" else ""
+            peer = f"peer name eth0 {queues} netns {self.namespace(role)}"
+            lines.append(f"link add {role} {queues} type veth {peer}")
             lines.append(f"link set {role} mtu {UNDERLAY_MTU_BYTES} master br0 up")
         lines.append(f"link set br0 mtu {UNDERLAY_MTU_BYTES} up")
         batch = "\n".join(lines) + "\n"
