@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import grpc
@@ -49,14 +49,14 @@ class Balancer:
         self,
         topology: Topology,
         io: str = "af_packet",
-        sizes: dict[str, int] | None = None,
+        sizes: Mapping[str, int | str] = SIZES,
         controlplane: Sequence[str] = CONTROLPLANE_PROGRAM,
         workers: int = 1,
     ) -> None:
         self.topology = topology
         self.instance = topology.name
         self.io = io
-        self.sizes = sizes or SIZES
+        self.sizes = sizes
         self.controlplane = controlplane
         self.workers = workers
         self._connect()

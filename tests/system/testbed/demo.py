@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -21,7 +21,7 @@ import grpc
 from tiara.v1 import node_pb2
 
 from testbed import screen, topology
-from testbed.balancer import CONTROLPLANE, CONTROLPLANE_PROGRAM, DATAPLANE, Balancer
+from testbed.balancer import CONTROLPLANE, CONTROLPLANE_PROGRAM, DATAPLANE, SIZES, Balancer
 from testbed.screen import Row
 from testbed.topology import (
     CLIENT_ADDRESS,
@@ -254,6 +254,8 @@ class Demo:
     def close(self) -> None:
         """The closing block."""
         share = Counter(self.traffic.probe("tcp", PROBE_PORTS).values())
+        if share.total() != PROBES:
+            raise TestbedError(f"only {share.total()} of {PROBES} new connections were answered")
         statistics = self.balancer.statistics()
         self.show("")
         self.show(self.share_line(share, statistics))
@@ -302,13 +304,14 @@ def _names(share: dict[str, int]) -> str:
 def testbed(
     name: str,
     io: str,
-    sizes: dict[str, int] | None = None,
+    sizes: Mapping[str, int | str] = SIZES,
     controlplane: Sequence[str] = CONTROLPLANE_PROGRAM,
     workers: int = 1,
 ) -> Iterator[tuple[Balancer, Traffic]]:
     """Namespaces, servers, both daemons and the holder; all gone at the end, however it ends.
 
-    `sizes` are those of the segment, `controlplane` is the program with its first arguments.
+    `sizes` are those of the segment and other arguments of the data plane, `controlplane` is the program
+    with its first arguments.
     """
     with Topology(name, queues=workers) as built:
         balancer = Balancer(built, io, sizes, controlplane, workers)

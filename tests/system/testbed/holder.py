@@ -29,6 +29,7 @@ from typing import Any
 PACE_S = 0.185
 SILENCE_S = 5.0
 OPEN_AT_ONCE = 64
+OPEN_FILES = 16384
 OPEN_WAIT_S = 8.0
 ASK_AGAIN_S = 0.25
 TURN_S = 0.003
@@ -258,15 +259,13 @@ class Holder:
 
     def do_open(self, protocol: str, address: str, port: int, client_ports: list[int]) -> dict[str, Any]:
         """Opens flows and holds them; answers when each has had its first answer."""
-        opened = self._open_all(protocol, (address, port), client_ports)
+        opened = self._open_all(protocol, (address, port), client_ports, hold=True)
         self.ring += opened
         return {"share": Counter(flow.server for flow in opened), "failed": len(client_ports) - len(opened)}
 
     def do_probe(self, protocol: str, address: str, port: int, client_ports: list[int]) -> dict[str, Any]:
         """Opens flows, asks once, closes; says which server each client port met."""
-        opened = self._open_all(protocol, (address, port), client_ports)
-        for flow in opened:
-            self._end(flow)
+        opened = self._open_all(protocol, (address, port), client_ports, hold=False)
         return {"servers": {str(flow.port): flow.server for flow in opened}}
 
     def do_ask(self, client_port: int, targets: list[tuple[str, int]], times: int) -> dict[str, Any]:
@@ -331,7 +330,9 @@ class Holder:
 
     # ---- opening
 
-    def _open_all(self, protocol: str, target: tuple[str, int], client_ports: list[int]) -> list[Flow]:
+    def _open_all(
+        self, protocol: str, target: tuple[str, int], client_ports: list[int], hold: bool
+    ) -> list[Flow]:
         """Opens flows, OPEN_AT_ONCE at a time, beside the held traffic; returns those that had an answer."""
         todo = deque(client_ports)
         opened: list[Flow] = []
@@ -340,7 +341,11 @@ class Holder:
             while todo and len(opening) < OPEN_AT_ONCE:
                 opening.append(self._begin(protocol, target, todo.popleft()))
             self._turn()
-            opened += [flow for flow in opening if flow.server]
+            answered = [flow for flow in opening if flow.server]
+            opened += answered
+            for flow in answered:
+                if not hold:
+                    self._end(flow)
             opening = [flow for flow in opening if flow.alive and not flow.server]
             for flow in opening:
                 self._urge(flow, time.monotonic())
@@ -381,8 +386,7 @@ def _connect(protocol: str, target: tuple[str, int], port: int) -> socket.socket
 
 def main() -> None:
     """The process: reads commands until stdin ends."""
-    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (OPEN_FILES, OPEN_FILES))
     Holder().run()
 
 

@@ -34,6 +34,7 @@ UDP_PORTS = range(5300, 5310)
 UNDERLAY_MTU_BYTES = 1600
 CLIENT_MTU_BYTES = 1500
 INNER_MAC = "02:54:49:41:52:41"
+OPEN_FILES = 16384
 STATE_FOLDER = Path("/run/tiara-testbed")
 _HERE = Path(__file__).parent
 _OFFLOADS = "tx off rx off tso off gso off gro off"
@@ -198,7 +199,8 @@ class Topology:
 
     def start_server(self, server: str) -> None:
         """Starts nginx and the UDP echo of a server."""
-        self.start(f"nginx-{server}", server, "nginx", "-c", str(self._write_nginx(server)), "-e", "stderr")
+        nginx = ["nginx", "-c", str(self._write_nginx(server)), "-e", "stderr"]
+        self.start(f"nginx-{server}", server, "prlimit", f"--nofile={OPEN_FILES}:{OPEN_FILES}", *nginx)
         ports = [str(port) for port in UDP_PORTS]
         self.start(f"udp-{server}", server, sys.executable, str(_HERE / "udp_server.py"), server, *ports)
 
@@ -213,7 +215,6 @@ class Topology:
             f"""daemon off;
 master_process off;
 pid {self.folder}/nginx-{server}.pid;
-worker_rlimit_nofile 16384;
 events {{ worker_connections 8192; }}
 http {{
     access_log off;
