@@ -11,6 +11,8 @@ import re
 import signal
 import socket
 import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -22,6 +24,7 @@ import structlog
 from tiara.api import add_servicers
 from tiara.api.interceptor import ErrorInterceptor
 from tiara.domain.errors import TiaraError
+from tiara.metrics import SCAN_S, MetricsServer, parse_listen
 from tiara.reconciler import Reconciler
 from tiara.store import SqliteStore
 
@@ -42,6 +45,8 @@ class Options:
     listen: str
     store: Path
     insecure: bool
+    metrics_listen: str = ""
+    metrics_scan_s: float | None = SCAN_S
 
 
 def program_version() -> str:
@@ -65,11 +70,34 @@ async def serve(options: Options) -> None:
     try:
         reconciler = await Reconciler.start(store, options.instance)
         try:
-            await _serve_api(reconciler, target, node_id(options.instance))
+            async with _metrics(options, reconciler):
+                await _serve_api(reconciler, target, node_id(options.instance))
         finally:
             await reconciler.close()
     finally:
         await store.close()
+
+
+@asynccontextmanager
+async def _metrics(options: Options, reconciler: Reconciler) -> AsyncIterator[None]:
+    """Serves /metrics meanwhile, where it is wanted."""
+    if not options.metrics_listen:
+        yield
+        return
+    try:
+        host, port = parse_listen(options.metrics_listen)
+    except ValueError as error:
+        raise StartError(f"--metrics-listen {options.metrics_listen!r} is no ADDRESS:PORT: {error}") from None
+    server = MetricsServer(reconciler, program_version(), options.metrics_scan_s)
+    try:
+        host, port = await server.start(host, port)
+    except OSError as error:
+        raise StartError(f"--metrics-listen: cannot listen on {options.metrics_listen}: {error}") from error
+    structlog.get_logger("server").info("metrics", address=host, port=port)
+    try:
+        yield
+    finally:
+        await server.close()
 
 
 async def start_api(reconciler: Reconciler, target: str, node: str) -> grpc.aio.Server:
@@ -153,9 +181,31 @@ def _configure_log(as_json: bool) -> None:
 @click.option("--listen", help="unix:PATH, or a loopback ADDRESS:PORT.  [unix:/run/tiara/INSTANCE/api.sock]")
 @click.option("--store", type=click.Path(path_type=Path), help="[/var/lib/tiara/INSTANCE/store.db]")
 @click.option("--insecure", is_flag=True, help="Allow TCP without TLS on loopback.")
+@click.option(
+    "--metrics-listen",
+    default="",
+    metavar="ADDRESS:PORT",
+    help="Serve /metrics for Prometheus there, as 127.0.0.1:9464. Whoever reaches it can read it.  [off]",
+)
+@click.option(
+    "--metrics-scan",
+    type=click.FloatRange(min=0),
+    default=SCAN_S,
+    show_default=True,
+    metavar="SECONDS",
+    help="Count live connections for /metrics at most so often; 0: never.",
+)
 @click.option("--log-json", is_flag=True, help="Log one JSON object a line.")
 @click.version_option(program_version(), prog_name="tiara-controlplane")
-def main(instance: str, listen: str | None, store: Path | None, insecure: bool, log_json: bool) -> None:
+def main(
+    instance: str,
+    listen: str | None,
+    store: Path | None,
+    insecure: bool,
+    metrics_listen: str,
+    metrics_scan: float,
+    log_json: bool,
+) -> None:
     """The control plane: serves the API, keeps desired state, and makes the data plane follow it."""
     if not _INSTANCE.fullmatch(instance):
         raise click.ClickException(f"--instance {instance!r} must be 1 to 32 of a-z, 0-9 and '-'")
@@ -165,6 +215,8 @@ def main(instance: str, listen: str | None, store: Path | None, insecure: bool, 
         listen or f"unix:/run/tiara/{instance}/api.sock",
         store or Path(f"/var/lib/tiara/{instance}/store.db"),
         insecure,
+        metrics_listen,
+        metrics_scan or None,
     )
     try:
         asyncio.run(serve(options))

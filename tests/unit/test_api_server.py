@@ -6,6 +6,7 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
+import urllib.request
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -40,6 +41,13 @@ def start(tmp_path: Path) -> Iterator[Start]:
     for process in running:
         process.kill()
         process.communicate()
+
+
+def port_of_metrics(process: "subprocess.Popen[str]") -> int:
+    """From the log; it was asked for any free port."""
+    assert process.stderr
+    line = next(line for line in process.stderr if "metrics" in line)
+    return int(line.rpartition("port=")[2])
 
 
 def ready(process: subprocess.Popen[str]) -> bool:
@@ -114,3 +122,22 @@ def test_bad_arguments(start: Start, argument: str, sentence: str) -> None:
     assert status == 1
     assert said.startswith("Error: ")
     assert sentence in said
+
+
+def test_metrics_where_asked_for(start: Start) -> None:
+    """--metrics-listen serves them, whether a data plane has run or not."""
+    process = start("--metrics-listen=127.0.0.1:0")
+    assert ready(process)
+    with urllib.request.urlopen(f"http://127.0.0.1:{port_of_metrics(process)}/metrics", timeout=10) as answer:
+        assert b"tiara_dataplane_up 0.0" in answer.read()
+    process.terminate()
+    assert process.wait(10) == 0
+
+
+@pytest.mark.parametrize("where", ["9464", "127.0.0.1:99999", "192.0.2.1:9464"])
+def test_metrics_that_cannot_be_served(start: Start, where: str) -> None:
+    """The process does not start without what it was told to serve, and names the option."""
+    process = start(f"--metrics-listen={where}")
+    assert process.wait(10) == 1
+    assert process.stderr
+    assert "--metrics-listen" in process.stderr.read()

@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from tiara.domain.layout import State
-from tiara.domain.model import Frontend, Protocol
+from tiara.domain.model import BackendStatus, Frontend, Protocol
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +88,16 @@ class StatisticsView:
     backends: dict[tuple[str, str], FlowView] = field(default_factory=dict)
     shares: dict[tuple[str, str], float] = field(default_factory=dict)
     workers: tuple[WorkerView, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class MetricsView:
+    """Everything that metrics show. ``counted_s``: when live connections were counted, None: never."""
+
+    node: NodeView
+    statistics: StatisticsView = StatisticsView()
+    backends: dict[tuple[str, str], BackendStatus] = field(default_factory=dict)
+    counted_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

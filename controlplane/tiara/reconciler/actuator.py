@@ -82,6 +82,10 @@ class Actuator:
             raise Unavailable("there is no segment yet: start tiara-dataplane once, then try again")
         return self._segment
 
+    def path(self) -> Path:
+        """Where the segment is, or will be."""
+        return self._where()
+
     def look(self) -> Sighting:
         """Attaches if there is something new to attach, and collects."""
         try:

@@ -15,13 +15,15 @@ from tiara.domain.dataplane import BackendKey, ServiceKey
 from tiara.domain.errors import InvalidField, NotFound, Unavailable
 from tiara.domain.layout import OnConflict
 from tiara.domain.model import Backend, BackendStatus, Health, Pool, Protocol, Resource, VirtualService
-from tiara.domain.observed import ConnectionView, NodeView, PushResult, StatisticsView
+from tiara.domain.observed import ConnectionView, MetricsView, NodeView, PushResult, StatisticsView
 from tiara.health import Monitor, Target
 from tiara.native import NativeError, locate
+from tiara.native.values import Usage
 from tiara.planner import plan_service
 from tiara.reconciler import report
 from tiara.reconciler.actuator import Actuator, Applied, Sighting
 from tiara.reconciler.catalogue import Catalogue
+from tiara.reconciler.census import Census
 from tiara.reconciler.configuration import Configuration, Room, now_ms
 from tiara.reconciler.observed import Observed
 from tiara.reconciler.progress import Progress
@@ -54,6 +56,7 @@ class Reconciler:
         self._catalogue = catalogue
         self._actuator = actuator
         self._native = ThreadPoolExecutor(1, thread_name_prefix="native")
+        self._census = Census(actuator.path)
         self._progress = Progress()
         self._observed = Observed(clock_ms)
         self._monitor = Monitor(self._probed)
@@ -90,6 +93,7 @@ class Reconciler:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
         await self._monitor.close()
+        await self._census.close()
         await self._run_native(self._actuator.close)
         self._native.shutdown(wait=False)
 
@@ -114,8 +118,24 @@ class Reconciler:
         """Counters; empty while there is no segment."""
         if self._progress.sighting.info is None:
             return StatisticsView()
-        view = await self._read(lambda: report.statistics(self._actuator, count_connections))
-        return report.complete(view, self._catalogue)
+        return await self._counters((await self._census.count()).usage if count_connections else None)
+
+    async def metrics(self, scan_age_s: float | None) -> MetricsView:
+        """All that /metrics shows; live connections of a scan at most that old (None: not counted)."""
+        if self._progress.sighting.info is None:
+            return MetricsView(self.node())
+        count = await self._census.count(scan_age_s) if scan_age_s is not None else None
+        statistics = await self._counters(count.usage if count else None)
+        backends = list(self._catalogue.all_backends())
+        statuses = await asyncio.to_thread(
+            lambda: {(backend.pool, backend.id): self.status(backend) for backend in backends}
+        )
+        return MetricsView(self.node(), statistics, statuses, count.at_s if count else None)
+
+    async def _counters(self, usage: Usage | None) -> StatisticsView:
+        view = await self._read(lambda: report.statistics(self._actuator, usage))
+        services, backends = list(self._catalogue.services.values()), list(self._catalogue.all_backends())
+        return await asyncio.to_thread(report.complete, view, services, backends)
 
     async def find_connection(
         self, protocol: Protocol, client_address: str, client_port: int, address: str, port: int

@@ -3,12 +3,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
+from tiara.domain.model import Backend, VirtualService
 from tiara.domain.observed import FlowView, NodeView, StatisticsView, WorkerView
 from tiara.native.values import Flow, Usage, Worker
 from tiara.reconciler.actuator import Actuator
-from tiara.reconciler.catalogue import Catalogue
 from tiara.reconciler.progress import Progress
 
 
@@ -40,11 +41,10 @@ def node(progress: Progress, stored_revision: int) -> NodeView:
     )
 
 
-def statistics(actuator: Actuator, count_connections: bool) -> StatisticsView:
-    """Counters of everything the segment holds. On the native thread."""
+def statistics(actuator: Actuator, usage: Usage | None) -> StatisticsView:
+    """Counters of everything the segment holds, with the live connections of a scan. On the native thread."""
     segment, held = actuator.segment, actuator.held
     counters, flows = segment.counters(), segment.flows()
-    usage = segment.connections_count() if count_connections else None
     pools = {key[0] for key in held.backends}
     return StatisticsView(
         counters.verdicts,
@@ -71,18 +71,22 @@ def statistics(actuator: Actuator, count_connections: bool) -> StatisticsView:
     )
 
 
-def complete(view: StatisticsView, catalogue: Catalogue) -> StatisticsView:
+def complete(
+    view: StatisticsView, services: Sequence[VirtualService], backends: Sequence[Backend]
+) -> StatisticsView:
     """The same with zeros for what is stored and not yet in the segment, and without what was deleted."""
-    services = {
-        (service.id, frontend): view.services.get((service.id, frontend), FlowView())
-        for service in catalogue.services.values()
-        for frontend in service.frontends
-    }
-    backends = {
-        (backend.pool, backend.id): view.backends.get((backend.pool, backend.id), FlowView())
-        for backend in catalogue.all_backends()
-    }
-    return replace(view, services=services, backends=backends)
+    return replace(
+        view,
+        services={
+            (service.id, frontend): view.services.get((service.id, frontend), FlowView())
+            for service in services
+            for frontend in service.frontends
+        },
+        backends={
+            (backend.pool, backend.id): view.backends.get((backend.pool, backend.id), FlowView())
+            for backend in backends
+        },
+    )
 
 
 def _at(counts: tuple[int, ...], idx: int) -> int:
