@@ -235,3 +235,16 @@ def test_replay_is_bounded_by_its_time(site: Site) -> None:
     assert 0 < report["sent"] <= 1001
     site.balancer.wait_for("the packets", lambda: site.received() - before >= report["sent"])
     assert site.received() - before == report["sent"]
+
+
+def test_a_run_is_bounded_by_its_time(site: Site) -> None:
+    """A script that would go on is ended, and says what it has sent."""
+    script = site.folder / "endless.yaml"
+    script.write_text(LONG_SCRIPT.replace("data*20", "data*40"))
+    before = site.received()
+    run = site.traffic("client", "run", str(script), "--interface=eth0", "--duration=0.5s")
+
+    assert 0 < run["sent"] <= 101
+    assert run["planned"] == 40 * LONG_CONNECTIONS
+    site.balancer.wait_for("the packets", lambda: site.received() - before >= run["sent"])
+    assert site.received() - before == run["sent"]

@@ -260,6 +260,13 @@ def _spread(value: object) -> str:
     return str(value)
 
 
+def _text(value: object) -> str:
+    text = str(value)
+    if len(text.encode()) > PAYLOAD_BYTES_MAX:
+        raise ValueError(f"has {len(text.encode())} bytes; {PAYLOAD_BYTES_MAX} bytes are the most")
+    return text
+
+
 def _frontends(value: object) -> tuple[Frontend, ...]:
     listed = value if isinstance(value, list) else [value]
     if not listed:
@@ -272,7 +279,7 @@ _SHARED: dict[str, Callable[[object], Any]] = {
     "ports": ports,
     "spread": _spread,
     "payload_bytes": _number(0, PAYLOAD_BYTES_MAX),
-    "text": str,
+    "text": _text,
 }
 _TOP: dict[str, Callable[[object], Any]] = {
     **_SHARED,
