@@ -215,6 +215,36 @@ eal_given(const struct tiara_arguments *a, const char *word)
 	return false;
 }
 
+static bool
+eal_hugetlbfs_is_mounted(void)
+{
+	FILE *file = fopen("/proc/mounts", "re");
+	char line[512];
+	bool found = false;
+
+	if (!file)
+		return false;
+	while (!found && fgets(line, sizeof(line), file))
+		found = strstr(line, " hugetlbfs ") != NULL;
+	fclose(file);
+	return found;
+}
+
+/* Why EAL found no huge pages, and what to do; NULL: it was not for want of them. */
+static const char *
+eal_huge_pages_missing(const struct tiara_arguments *a)
+{
+	static const char one_gib[] = "/sys/kernel/mm/hugepages/hugepages-1048576kB/free_hugepages";
+
+	if (a->io != TIARA_IO_EAL || eal_given(a, "--no-huge"))
+		return NULL;
+	if (eal_huge_pages_free() == 0 && eal_read_number(one_gib) == 0)
+		return "none is free; reserve some (`sysctl vm.nr_hugepages=512`)";
+	if (!eal_given(a, "--in-memory") && !eal_hugetlbfs_is_mounted())
+		return "no hugetlbfs is mounted; give --in-memory after --";
+	return NULL;
+}
+
 /* Ours first: of what is given twice, EAL takes the last. */
 static enum tiara_status
 eal_line_make(struct eal_line *line, const struct tiara_arguments *a,
@@ -255,14 +285,21 @@ tiara_eal_start_ctl(const struct tiara_arguments *arguments, const struct tiara_
 	/* EAL keeps pointers into it */
 	static struct eal_line line;
 	enum tiara_status status = eal_line_make(&line, arguments, frames, error);
+	const char *missing;
 
 	if (status != TIARA_OK)
 		return status;
-	if (rte_eal_init(line.argc, line.argv) < 0)
+	if (rte_eal_init(line.argc, line.argv) >= 0)
+		return TIARA_OK;
+	missing = eal_huge_pages_missing(arguments);
+	if (missing)
 		return eal_fail(
 			error, "--",
+			"EAL did not start: it was to use huge pages and %s, or do without: "
+			"--no-huge --no-shconf -m 256",
+			missing);
+	return eal_fail(error, "--",
 			"EAL did not start (%s); its lines above say why, and arguments after -- "
 			"change what it is given",
 			rte_strerror(rte_errno));
-	return TIARA_OK;
 }

@@ -16,6 +16,8 @@
 #include "app/arguments.h"
 #include "app/crew.h"
 #include "app/eal.h"
+#include "app/guard.h"
+#include "app/room.h"
 #include "control/handle.h"
 #include "port/dpdk.h"
 #include "port/exception.h"
@@ -27,7 +29,6 @@
 enum {
 	MAIN_EXIT_FAILED = 1,
 	MAIN_EXIT_ARGUMENT = 2,
-	MAIN_WORKER_SLOTS_MIN = 8, /* so that a later start may have more workers */
 	MAIN_SLEEP_BUSY_NS = 100000,
 	MAIN_SLEEP_IDLE_NS = 1000000,
 	MAIN_BUSY_NS = 50000000,    /* how long after a frame it counts as busy */
@@ -83,158 +84,21 @@ main_wait_for_dying(enum tiara_status status, uint64_t *until_ns)
 	return main_now_ns() < *until_ns;
 }
 
-/* ---- the segment ---- */
-
-static uint32_t
-main_worker_slots(uint32_t worker_cnt)
-{
-	uint32_t slots = MAIN_WORKER_SLOTS_MIN;
-
-	while (slots < worker_cnt + 1)
-		slots *= 2;
-	return slots;
-}
-
-static struct tiara_segment_config
-main_segment_config(const struct tiara_arguments *a)
-{
-	uint64_t heap_mb = a->heap_mb ? a->heap_mb : TIARA_DEFAULT_HEAP_MB;
-
-	return (struct tiara_segment_config){
-		.connections = a->connections ? a->connections : TIARA_DEFAULT_CONNECTIONS,
-		.worker_max = main_worker_slots(a->worker_cnt),
-		.service_max = a->services ? a->services : TIARA_DEFAULT_SERVICES,
-		.backend_max = a->backends ? a->backends : TIARA_DEFAULT_BACKENDS,
-		.heap_bytes = heap_mb << 20,
-	};
-}
-
-static enum tiara_status
-main_size_check(const char *option, uint64_t asked, uint64_t had, bool fits, const char *path,
-		struct tiara_error *error)
-{
-	if (asked == 0 || fits)
-		return TIARA_OK;
-	*error = (struct tiara_error){.status = TIARA_INVALID};
-	snprintf(error->field, sizeof(error->field), "%s", option);
-	snprintf(error->message, sizeof(error->message),
-		 "%s: %" PRIu64 " was asked for, but %.200s was made with %" PRIu64
-		 "; drop the argument to take it as it is, or remove the file when nobody uses it",
-		 option, asked, path, had);
-	return TIARA_INVALID;
-}
-
-/* An existing segment is as it is: arguments that say otherwise are refused. */
-static enum tiara_status
-main_sizes_check(const struct tiara_arguments *a, const struct tiara_segment_info *had,
-		 const char *path, struct tiara_error *error)
-{
-	/* the table is rounded up to a power of two of buckets */
-	bool connections_fit = a->connections <= had->connections &&
-			       (a->connections > had->connections / 2 || had->connections == 8);
-	enum tiara_status status;
-
-	status = main_size_check("--connections", a->connections, had->connections, connections_fit,
-				 path, error);
-	if (status == TIARA_OK)
-		status = main_size_check("--services", a->services, had->service_max,
-					 a->services == had->service_max, path, error);
-	if (status == TIARA_OK)
-		status = main_size_check("--backends", a->backends, had->backend_max,
-					 a->backends == had->backend_max, path, error);
-	if (status == TIARA_OK)
-		status = main_size_check("--heap-mb", a->heap_mb, had->heap_bytes >> 20,
-					 a->heap_mb == had->heap_bytes >> 20, path, error);
-	/* the last slot is the resolver's */
-	if (status == TIARA_OK)
-		status = main_size_check("--workers", a->worker_cnt, had->worker_max - 1,
-					 a->worker_cnt < had->worker_max, path, error);
-	return status;
-}
-
-static void
-main_segment_print(const struct tiara_segment_info *info, const char *path, bool created)
-{
-	const char *pages = info->page_bytes > 4096 ? "2 MiB" : "4 KiB";
-
-	printf("segment  %s, %s pages, %" PRIu64 " connections, %s\n", path, pages,
-	       info->connections, created ? "created" : "adopted");
-}
-
 static enum tiara_status
 main_segment_open(struct dataplane *d, struct tiara_error *error)
 {
-	const struct tiara_arguments *a = &d->arguments;
-	struct tiara_segment_config config = main_segment_config(a);
-	struct tiara_segment_info info;
 	uint64_t until_ns = 0;
 	enum tiara_status status;
-	char path[512];
-	bool created;
 
 	do
-		status = tiara_segment_open_or_create(a->instance, &config, TIARA_ROLE_DATAPLANE,
-						      &d->handle, &created, path, sizeof(path),
-						      error);
+		status = tiara_room_open_ctl(&d->arguments, &d->handle, error);
 	while (main_wait_for_dying(status, &until_ns));
 	if (status == TIARA_OK)
-		status = tiara_segment_describe(d->handle, &info, error);
-	if (status == TIARA_OK && !created)
-		status = main_sizes_check(a, &info, path, error);
-	if (status != TIARA_OK)
-		return status;
-	d->map = tiara_handle_map(d->handle);
-	main_segment_print(&info, path, created);
-	return TIARA_OK;
+		d->map = tiara_handle_map(d->handle);
+	return status;
 }
 
 /* ---- the port ---- */
-
-/* What is wrong with the interface is said of the --io that named it. */
-static enum tiara_status
-main_interface_fail(const struct tiara_arguments *a, const char *why, struct tiara_error *error)
-{
-	char text[380];
-
-	snprintf(text, sizeof(text), "%s", why);
-	snprintf(error->field, sizeof(error->field), "--io");
-	snprintf(error->message, sizeof(error->message), "--io %s:%s: %s",
-		 a->io == TIARA_IO_AF_XDP ? "af_xdp" : "af_packet", a->interface, text);
-	return error->status;
-}
-
-/* af_packet makes its own queues; af_xdp has those of the interface. */
-static enum tiara_status
-main_queues_check(const struct tiara_arguments *a, struct tiara_error *error)
-{
-	uint32_t queue_cnt = tiara_interface_queues(a->interface);
-
-	if (a->io != TIARA_IO_AF_XDP || a->worker_cnt <= queue_cnt)
-		return TIARA_OK;
-	*error = (struct tiara_error){.status = TIARA_INVALID, .field = "--workers"};
-	snprintf(
-		error->message, sizeof(error->message),
-		"--workers: %u workers need a queue each, but %s has %u; give at most that many, or "
-		"--io af_packet:%s",
-		a->worker_cnt, a->interface, queue_cnt, a->interface);
-	return TIARA_INVALID;
-}
-
-static enum tiara_status
-main_interface_read(struct dataplane *d, struct tiara_error *error)
-{
-	const struct tiara_arguments *a = &d->arguments;
-	enum tiara_status status;
-
-	if (a->io == TIARA_IO_EAL)
-		return TIARA_OK;
-	status = tiara_interface_read(a->interface, &d->interface, error);
-	if (status == TIARA_OK && !a->take_interface)
-		status = tiara_interface_check_unused(a->interface, error);
-	if (status != TIARA_OK)
-		return main_interface_fail(a, error->message, error);
-	return main_queues_check(a, error);
-}
 
 static enum tiara_status
 main_interface_take(const struct dataplane *d, struct tiara_error *error)
@@ -244,7 +108,7 @@ main_interface_take(const struct dataplane *d, struct tiara_error *error)
 
 	if (a->io != TIARA_IO_EAL)
 		status = tiara_interface_take(a->interface, error);
-	return status == TIARA_OK ? TIARA_OK : main_interface_fail(a, error->message, error);
+	return status == TIARA_OK ? TIARA_OK : tiara_guard_fail(a, error->message, error);
 }
 
 static enum tiara_status
@@ -257,8 +121,7 @@ main_port_open(struct dataplane *d, struct tiara_error *error)
 	if (status == TIARA_OK)
 		status = tiara_dpdk_open_ctl(&d->port, &config, error);
 	if (status == TIARA_NOT_FOUND && a->io != TIARA_IO_EAL)
-		return main_interface_fail(a, "DPDK did not open it; its lines above say why",
-					   error);
+		return tiara_guard_fail(a, "DPDK did not open it; its lines above say why", error);
 	return status;
 }
 
@@ -393,7 +256,7 @@ main_signals(void)
 static enum tiara_status
 main_start(struct dataplane *d, struct tiara_error *error)
 {
-	enum tiara_status status = main_interface_read(d, error);
+	enum tiara_status status = tiara_guard_ctl(&d->arguments, &d->interface, error);
 
 	/* nothing is touched before the segment is ours: it may be another data plane's interface */
 	if (status == TIARA_OK)

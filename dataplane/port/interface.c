@@ -97,25 +97,34 @@ tiara_interface_queues(const char *name)
 	return pairs ? pairs : 1;
 }
 
-bool
-tiara_interface_default_route(char name[IFNAMSIZ])
+/* The next default route of the table; there may be several, of several metrics. */
+static bool
+interface_default_route_next(FILE *table, char via[IFNAMSIZ])
 {
-	FILE *file = fopen("/proc/net/route", "re");
-	char line[256], via[IFNAMSIZ];
 	unsigned destination, gateway, flags, mask;
+	char line[256];
+
+	while (fgets(line, sizeof(line), table)) {
+		if (sscanf(line, "%15s %x %x %x %*d %*d %*d %x", via, &destination, &gateway,
+			   &flags, &mask) == 5 &&
+		    destination == 0 && mask == 0)
+			return true;
+	}
+	return false;
+}
+
+bool
+tiara_interface_default_route(const char *name)
+{
+	FILE *table = fopen("/proc/net/route", "re");
+	char via[IFNAMSIZ];
 	bool found = false;
 
-	if (!file)
+	if (!table)
 		return false;
-	while (!found && fgets(line, sizeof(line), file)) {
-		if (sscanf(line, "%15s %x %x %x %*d %*d %*d %x", via, &destination, &gateway,
-			   &flags, &mask) != 5)
-			continue;
-		found = destination == 0 && mask == 0;
-	}
-	fclose(file);
-	if (found && name)
-		memcpy(name, via, sizeof(via));
+	while (!found && interface_default_route_next(table, via))
+		found = !name || !strcmp(via, name);
+	fclose(table);
 	return found;
 }
 
@@ -123,9 +132,8 @@ enum tiara_status
 tiara_interface_check_unused(const char *name, struct tiara_error *error)
 {
 	struct ifreq request = interface_request(name);
-	char via[IFNAMSIZ];
 
-	if (tiara_interface_default_route(via) && !strcmp(via, name))
+	if (tiara_interface_default_route(name))
 		return interface_fail(
 			error, TIARA_INVALID,
 			"%s carries the default route, which would be cut; give another "

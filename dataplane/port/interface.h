@@ -33,7 +33,7 @@ TIARA_MUST_CHECK enum tiara_status tiara_interface_take(const char *name,
 							struct tiara_error *error);
 /* Pairs of rx and tx queues, as ethtool -l shows them; 1 when the driver does not say. */
 uint32_t tiara_interface_queues(const char *name);
-/* Does IPv4 of this network namespace have a default route; by which interface, if name is given. */
-bool tiara_interface_default_route(char name[IFNAMSIZ]);
+/* Does IPv4 of this network namespace have a default route by this interface; NULL: by any. */
+bool tiara_interface_default_route(const char *name);
 
 #endif

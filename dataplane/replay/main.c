@@ -43,13 +43,11 @@ main_signals(void)
 static enum tiara_status
 main_interface_check(const struct tiara_arguments *a, struct tiara_error *error)
 {
-	char via[IFNAMSIZ];
-
 	if (a->take_interface)
 		return TIARA_OK;
 	if (a->io == TIARA_IO_AF_XDP)
 		return tiara_interface_check_unused(a->interface, error);
-	if (!tiara_interface_default_route(via) || strcmp(via, a->interface) != 0)
+	if (!tiara_interface_default_route(a->interface))
 		return TIARA_OK;
 	snprintf(error->message, sizeof(error->message),
 		 "%s carries the default route, and the frames would leave by it; give another "
