@@ -8,12 +8,17 @@
 
 #include "view.h"
 
-/* Where a probe begins, before the mask. A VIP's own slot has port 0 and protocol 0. */
+/*
+ * Where a probe begins, before the mask. A VIP's own slot has port 0 and protocol 0. Operators number
+ * VIPs and ports in a row: each bit of both must reach the low bits, or probes grow long.
+ */
 static inline uint32_t
 tiara_frontend_hash(tiara_be32 vip, tiara_be16 port, uint8_t protocol)
 {
 	uint64_t x = (uint64_t)vip << 32 | (uint64_t)port << 8 | protocol;
 
+	x *= 0x9e3779b97f4a7c15;
+	x ^= x >> 32;
 	return (uint32_t)(x * 0x9e3779b97f4a7c15 >> 32);
 }
 

@@ -26,6 +26,12 @@ neighbour_home(tiara_be32 addr)
 	return x ^ x >> 16;
 }
 
+void
+tiara_neighbour_prefetch(const struct tiara_map *map, tiara_be32 addr)
+{
+	__builtin_prefetch(&map->neighbour[neighbour_home(addr) & map->neighbour_mask]);
+}
+
 static union neighbour_word
 neighbour_wanted(tiara_be32 addr)
 {

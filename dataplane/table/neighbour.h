@@ -7,6 +7,8 @@
 
 #include "view.h"
 
+/* Asks the memory for what tiara_neighbour_get(addr) will read. */
+void tiara_neighbour_prefetch(const struct tiara_map *map, tiara_be32 addr);
 /* True and the MAC when KNOWN. Otherwise marks it WANTED (if there is room) and returns false. */
 bool tiara_neighbour_get(const struct tiara_map *map, tiara_be32 addr, uint8_t mac[6]);
 /* An ARP sender: updates a neighbour that is WANTED or KNOWN; false (nothing kept): a stranger. */
