@@ -109,7 +109,7 @@ def test_questions_are_answered(world: World) -> None:
     echo = IP(src=CLIENT_ADDRESS, dst=TCP_VIP) / ICMP(id=7, seq=9) / b"hello"
     bad = IP(src=CLIENT_ADDRESS, dst=TCP_VIP, chksum=1) / ICMP(id=8) / b"hello"
     ask = Ether(src=ROUTER, dst="ff:ff:ff:ff:ff:ff")
-    sent = [
+    sent: list[Packet] = [
         ask / Dot1Q(vlan=5) / ARP(op=1, psrc=CLIENT_ADDRESS, hwsrc=ROUTER, pdst=TCP_VIP),
         Ether(src=ROUTER, dst=PCAP_PORT) / bad,
         Ether(src=ROUTER, dst=PCAP_PORT) / echo,
