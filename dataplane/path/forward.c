@@ -83,7 +83,8 @@ forward_prefetch(const struct tiara_worker *w, const struct tiara_frame *f, uint
 	for (uint16_t i = 0; i < cnt; i++)
 		if (f[i].verdict == TIARA_VERDICT_NONE)
 			tiara_neighbour_prefetch(
-				w->map, forward_next_hop(w->node, w->view.backend[f[i].backend_idx].addr));
+				w->map,
+				forward_next_hop(w->node, w->view.backend[f[i].backend_idx].addr));
 }
 
 void
