@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """tiara-replay by itself: what it reads, what it sends (to DPDK's pcap port), what it refuses.
 
-What it sends to a data plane is in test_traffic.py.
+What it sends to a data plane is in test_traffic_live.py.
 """
 
 from __future__ import annotations

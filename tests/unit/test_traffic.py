@@ -21,6 +21,7 @@ from scapy.layers.vxlan import VXLAN
 from tiara.traffic import pcap, script
 from tiara.traffic.__main__ import cli
 from tiara.traffic.checker import CheckError, Received, check
+from tiara.traffic.link import parse_own_networks
 from tiara.traffic.packets import Client, Macs, frames
 from tiara.traffic.script import Connection, Frontend
 from tiara.traffic.wire import segments
@@ -435,6 +436,37 @@ def test_captures_of_either_byte_order_and_unit_are_read(tmp_path: Path) -> None
             head = struct.pack(f"{order}IHHiIII", magic, 2, 4, 0, 0, 65535, 1)
             path.write_bytes(head + struct.pack(f"{order}IIII", 3, 5, 20, 20) + frame)
             assert list(pcap.read(path)) == [(3_000_000_000 + 5 * unit_ns, frame)]
+
+
+FIB_TRIE = """\
+Main:
+  +-- 0.0.0.0/0 3 0 5
+     |-- 0.0.0.0
+        /0 universe UNICAST
+     |-- 198.18.0.0
+        /24 link UNICAST
+Local:
+  +-- 0.0.0.0/0 3 0 5
+     |-- 127.0.0.0
+        /8 host LOCAL
+     |-- 198.18.0.7
+        /32 host LOCAL
+     |-- 198.18.0.255
+        /32 link BROADCAST
+     |-- 198.18.100.0
+        /24 host LOCAL
+     |-- 198.18.0.7
+        /32 host LOCAL
+"""
+
+
+def test_the_kernel_s_own_addresses_are_known() -> None:
+    """Networks on `lo` among them; what it only has a route to is not its own."""
+    assert [str(network) for network in parse_own_networks(FIB_TRIE)] == [
+        "127.0.0.0/8",
+        "198.18.0.7/32",
+        "198.18.100.0/24",
+    ]
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ import shutil
 import signal
 import sys
 import time
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -162,7 +163,7 @@ def _run_live(
     kept: list[tuple[int, bytes]] = []
     with Link(interface) as link:
         live = Run(read, link, to, lambda *sent: kept.append(sent), wait_for_answers)
-        outcome = live.go(duration.total_seconds(), limit)
+        outcome = live.go(duration.total_seconds(), limit, _on_signal())
     if path:
         with pcap.Writer(path) as writer:
             for time_ns, frame in kept:
@@ -196,20 +197,34 @@ def capture(interface: str, pcap_path: Path, count: int | None, duration: timede
 
     Frames for other hosts are left out; frames that the host itself sends are not.
     """
-    stopping: list[int] = []
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda got, _: stopping.append(got))
+    is_stopping = _on_signal()
     with Link(interface) as link, pcap.Writer(pcap_path) as writer:
         click.echo(f"capturing on {interface}", err=True)
         deadline = time.monotonic() + duration.total_seconds()
-        while not stopping and writer.count != count and (left := deadline - time.monotonic()) > 0:
+        while not is_stopping() and writer.count != count and (left := deadline - time.monotonic()) > 0:
             frame = link.receive(min(left, CAPTURE_TURN_S), also_sent=True)
             if frame is not None:
                 writer.write(time.time_ns(), frame)
         while writer.count != count and (frame := link.receive(0, also_sent=True)) is not None:
             writer.write(time.time_ns(), frame)
-    answer = {"frames": writer.count, "pcap": str(pcap_path)}
-    click.echo(json.dumps(answer) if as_json else f"wrote {writer.count} frames to {pcap_path}")
+        missed = link.missed()
+    answer = {"frames": writer.count, "missed": missed, "pcap": str(pcap_path)}
+    click.echo(json.dumps(answer) if as_json else _capture_text(answer))
+
+
+def _capture_text(answer: dict[str, Any]) -> str:
+    text = f"wrote {answer['frames']} frames to {answer['pcap']}"
+    if answer["missed"]:
+        text += f"; {answer['missed']} came too fast and are missing: the checker will call them lost"
+    return text
+
+
+def _on_signal() -> Callable[[], bool]:
+    """Whether SIGINT or SIGTERM has come; from now on neither ends the process."""
+    got: list[int] = []
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda number, _: got.append(number))
+    return lambda: bool(got)
 
 
 @cli.command()

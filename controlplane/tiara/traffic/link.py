@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import ipaddress
 import select
 import socket
 import struct
@@ -18,6 +19,7 @@ _SO_RCVBUFFORCE = 33  # <asm/socket.h>; Python's socket module does not name it
 _RECEIVE_BYTES = 65_536
 _IFF_UP = 1
 _SIOCGIFFLAGS = 0x8913
+_SOL_PACKET, _PACKET_STATISTICS = 263, 6  # <linux/if_packet.h>
 
 
 class LinkError(RuntimeError):
@@ -31,14 +33,23 @@ def default_route_interfaces() -> set[str]:
     return {words[0] for words in fields if words[1] == words[7] == "00000000"}
 
 
-def is_own_address(address: str) -> bool:
-    """Whether this network namespace's kernel holds the address, and would reset its connections."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        try:
-            probe.bind((address, 0))
-        except OSError:
-            return False
-    return True
+def own_networks() -> list[ipaddress.IPv4Network]:
+    """The addresses that this network namespace's kernel holds: it would reset their connections."""
+    # not by bind(): a namespace without any route lets every address be bound
+    return parse_own_networks(Path("/proc/net/fib_trie").read_text())
+
+
+def parse_own_networks(fib_trie: str) -> list[ipaddress.IPv4Network]:
+    """Of /proc/net/fib_trie."""
+    found = []
+    address = ""
+    for line in fib_trie.splitlines():
+        match line.split():
+            case ["|--", address]:
+                pass
+            case [bits, "host", "LOCAL"]:
+                found.append(ipaddress.IPv4Network(f"{address}{bits}"))
+    return sorted(set(found))
 
 
 class Link:
@@ -116,6 +127,11 @@ class Link:
             if where[2] == socket.PACKET_OTHERHOST or (where[2] == socket.PACKET_OUTGOING and not also_sent):
                 continue
             return frame
+
+    def missed(self) -> int:
+        """Frames since the last call that came faster than they were received."""
+        _, missed = struct.unpack("II", self._socket.getsockopt(_SOL_PACKET, _PACKET_STATISTICS, 8))
+        return int(missed)
 
     def close(self) -> None:
         """Ends it."""

@@ -6,6 +6,7 @@ The kernel must not hold a client's address: it would reset connections that it 
 
 from __future__ import annotations
 
+import ipaddress
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -13,7 +14,7 @@ from typing import Any
 
 from tiara.traffic import packets, wire
 from tiara.traffic import script as scripts
-from tiara.traffic.link import Link, LinkError, is_own_address
+from tiara.traffic.link import Link, LinkError, own_networks
 from tiara.traffic.packets import Client, Macs
 from tiara.traffic.script import Connection, Script
 
@@ -68,13 +69,13 @@ class Run:
         self._check_addresses()
         self._macs = self._resolve(to)
 
-    def go(self, seconds: float, count: int) -> Outcome:
-        """Sends at the script's pace until it, the time or the count is over."""
+    def go(self, seconds: float, count: int, is_stopping: Callable[[], bool]) -> Outcome:
+        """Sends at the script's pace until it, the time or the count is over, or is_stopping says so."""
         started = time.monotonic()
         sent = 0
         for connection, at in scripts.order(self._script, self._connections):
             due = started + sent / self._script.rate
-            if sent == count or max(due, time.monotonic()) - started > seconds:
+            if is_stopping() or sent == count or max(due, time.monotonic()) - started > seconds:
                 break
             client = self._clients[connection.number]
             self._listen_until(due)
@@ -96,8 +97,9 @@ class Run:
         )
 
     def _check_addresses(self) -> None:
+        networks = own_networks()
         for address in sorted(self._ours):
-            if is_own_address(address):
+            if any(ipaddress.IPv4Address(address) in network for network in networks):
                 raise LinkError(
                     f"the client address {address} is this host's own, whose kernel would reset its "
                     "connections; give clients addresses that nobody has"

@@ -15,6 +15,7 @@ import pytest
 from testbed.balancer import BIN, CALL_S, Balancer
 from testbed.topology import CLIENT_ADDRESS, HTTP_PORT, TCP_VIP, UDP_PORTS, UDP_VIP, Topology, server_address
 from tiara import client
+from tiara.traffic import pcap
 from tiara.v1 import backend_pool_pb2
 
 SERVERS = ("b1", "b2", "b3")
@@ -130,9 +131,12 @@ class Site:
 
 @pytest.fixture(params=["l2", "vxlan"], scope="module")
 def site(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    """One for each forwarding mode."""
+    """One for each forwarding mode, or for the one that a test names."""
     with Topology(f"test-traffic-{request.param}", servers=len(SERVERS)) as topology:
         yield Site(topology, request.param, tmp_path_factory.mktemp("traffic"))
+
+
+ONCE = pytest.mark.parametrize("site", ["l2"], indirect=True)
 
 
 def test_clients_are_answered_and_every_connection_stays(site: Site) -> None:
@@ -154,7 +158,9 @@ def test_clients_are_answered_and_every_connection_stays(site: Site) -> None:
 def test_backends_are_known_by_where_packets_are_sent(site: Site) -> None:
     """Captures without a name: backends are MAC addresses, or outer addresses where there is a tunnel."""
     site.start_captures()
-    site.traffic("client", "run", str(site.script), "--interface=eth0", f"--pcap={site.sent}", "--seed=12")
+    site.traffic(
+        "client", "run", str(site.script), "--interface=eth0", f"--pcap={site.sent}", f"--to={TCP_VIP}"
+    )
     captures = site.stop_captures(named=False)
     report = site.traffic("client", "check", "--strict", str(site.sent), *captures)
 
@@ -182,6 +188,7 @@ def test_connections_that_move_are_found(site: Site) -> None:
     assert all(min(packets["b3"]) == 1 for packets in moved.values())
 
 
+@ONCE
 @pytest.mark.parametrize("command", ["run", "replay"])
 def test_the_default_route_is_not_used(site: Site, command: str) -> None:
     """An interface that carries it is refused, and nothing is sent."""
@@ -202,6 +209,7 @@ def test_the_default_route_is_not_used(site: Site, command: str) -> None:
     assert site.received() == before
 
 
+@ONCE
 def test_the_kernels_own_address_is_no_client(site: Site) -> None:
     """Its kernel would reset the clients' connections: refused."""
     script = site.folder / "own.yaml"
@@ -212,6 +220,7 @@ def test_the_kernels_own_address_is_no_client(site: Site) -> None:
     assert f"{CLIENT_ADDRESS} is this host's own" in done.stderr
 
 
+@ONCE
 def test_replay_sends_as_many_as_it_says(site: Site) -> None:
     """A script's file, over and over: the data plane counts what replay says that it has sent."""
     file = str(site.replay_file())
@@ -226,6 +235,7 @@ def test_replay_sends_as_many_as_it_says(site: Site) -> None:
     assert site.received() - before == REPLAYED
 
 
+@ONCE
 def test_replay_is_bounded_by_its_time(site: Site) -> None:
     """With a duration and no count, the file is sent until the time is over."""
     file = str(site.replay_file())
@@ -237,6 +247,7 @@ def test_replay_is_bounded_by_its_time(site: Site) -> None:
     assert site.received() - before == report["sent"]
 
 
+@ONCE
 def test_a_run_is_bounded_by_its_time(site: Site) -> None:
     """A script that would go on is ended, and says what it has sent."""
     script = site.folder / "endless.yaml"
@@ -248,3 +259,19 @@ def test_a_run_is_bounded_by_its_time(site: Site) -> None:
     assert run["planned"] == 40 * LONG_CONNECTIONS
     site.balancer.wait_for("the packets", lambda: site.received() - before >= run["sent"])
     assert site.received() - before == run["sent"]
+
+
+@ONCE
+def test_an_interrupted_run_has_written_what_it_sent(site: Site) -> None:
+    """Ctrl-C ends it well: the file has the frames that the data plane got, and so do the captures."""
+    script = site.folder / "endless.yaml"
+    script.write_text(LONG_SCRIPT.replace("data*20", "data*40"))
+    before = site.received()
+    site.start_captures()
+    site.topology.start("run", "client", *site.run_command(script))
+    site.balancer.wait_for("packets", lambda: site.received() - before >= LONG_CONNECTIONS)
+    assert site.topology.stop("run", signal.SIGINT) == 0
+    sent = sum(1 for _ in pcap.read(site.sent))
+    report = site.traffic("client", "check", "--strict", str(site.sent), *site.stop_captures())
+
+    assert LONG_CONNECTIONS <= sent == report["sent"] < 40 * LONG_CONNECTIONS
