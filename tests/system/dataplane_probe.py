@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import socket
+import struct
 import subprocess
 import sys
 import time
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 BROADCAST = "ff:ff:ff:ff:ff:ff"
 ETHERTYPE_ARP = "0806"
 _INTERFACE = "eth0"
+_SOL_PACKET, _PACKET_AUXDATA = 263, 8  # <linux/if_packet.h>
+_VLAN_VALID = 1 << 4
 
 
 def mac_bytes(mac: str) -> bytes:
@@ -61,6 +64,15 @@ def echo_request(mac: str, dst_mac: str, src: str, dst: str, number: int) -> byt
     ip[2:4] = (len(ip) + len(icmp)).to_bytes(2, "big")
     ip[10:12] = checksum(ip).to_bytes(2, "big")
     return mac_bytes(dst_mac) + mac_bytes(mac) + bytes.fromhex("0800") + bytes(ip) + bytes(icmp)
+
+
+def syn(mac: str, dst_mac: str, src: tuple[str, int], dst: tuple[str, int]) -> bytes:
+    """A TCP SYN without options; its TCP checksum is nobody's."""
+    ip = bytearray(bytes.fromhex("450000280000000040060000"))
+    ip += socket.inet_aton(src[0]) + socket.inet_aton(dst[0])
+    ip[10:12] = checksum(ip).to_bytes(2, "big")
+    tcp = struct.pack("!HHIIBBHHH", src[1], dst[1], 1, 0, 0x50, 2, 1024, 0, 0)
+    return mac_bytes(dst_mac) + mac_bytes(mac) + bytes.fromhex("0800") + bytes(ip) + tcp
 
 
 def with_tag(frame: bytes, vlan: int) -> bytes:
@@ -140,12 +152,24 @@ class Exchange:
         return [bytes.fromhex(text) for text in json.loads(out)]
 
 
+def _receive(raw: socket.socket) -> tuple[bytes, int]:
+    """A frame as it was on the wire, and its kind: the kernel takes a tag off and tells it beside."""
+    frame, control, _, where = raw.recvmsg(4096, 64)
+    for level, kind, data in control:
+        if (level, kind) == (_SOL_PACKET, _PACKET_AUXDATA):
+            status, _, _, _, _, tag, tag_type = struct.unpack("IIIHHHH", data)
+            if status & _VLAN_VALID:
+                frame = frame[:12] + tag_type.to_bytes(2, "big") + tag.to_bytes(2, "big") + frame[12:]
+    return frame, where[2]
+
+
 def _run(order: dict[str, Any]) -> list[bytes]:
     masks = [Mask(offset, bytes.fromhex(data)) for offset, data in order["masks"]]
     found: list[bytes] = []
     deadline = time.monotonic() + order["wait_s"]
     with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3)) as raw:
         raw.bind((_INTERFACE, 3))
+        raw.setsockopt(_SOL_PACKET, _PACKET_AUXDATA, 1)
         raw.settimeout(0.2)
         print("listening", flush=True)
         again = 0.0
@@ -154,10 +178,10 @@ def _run(order: dict[str, Any]) -> list[bytes]:
                 raw.send(bytes.fromhex(order["send"]))
                 again = time.monotonic() + 0.2
             try:
-                frame, where = raw.recvfrom(4096)
+                frame, kind = _receive(raw)
             except TimeoutError:
                 continue
-            if where[2] != socket.PACKET_OUTGOING and all(mask.fits(frame) for mask in masks):
+            if kind != socket.PACKET_OUTGOING and all(mask.fits(frame) for mask in masks):
                 found.append(frame)
     return found
 

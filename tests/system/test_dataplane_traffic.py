@@ -4,11 +4,13 @@
 from __future__ import annotations
 
 import signal
+import socket
 from collections.abc import Iterator
 
 import pytest
 from dataplane_probe import (
     Exchange,
+    Mask,
     arp_from,
     arp_question,
     arp_request,
@@ -17,12 +19,22 @@ from dataplane_probe import (
     echo_request,
     kernel_mac,
     mac_bytes,
+    syn,
     with_tag,
 )
 from dataplane_world import SIZES, World, wait_for
-from testbed.topology import BALANCER_ADDRESS, CLIENT_ADDRESS, SIDE_VIP, TCP_VIP, Topology, server_address
+from testbed.topology import (
+    BALANCER_ADDRESS,
+    CLIENT_ADDRESS,
+    HTTP_PORT,
+    SIDE_VIP,
+    TCP_VIP,
+    Topology,
+    server_address,
+)
 
 LATE_ADDRESS = "198.18.0.77"
+TAG = bytes.fromhex("81000007")
 
 
 @pytest.fixture(params=["af_packet", "af_xdp"], scope="module")
@@ -86,16 +98,46 @@ def test_kernel_forwards_nothing(world: World) -> None:
     assert counters["ForwDatagrams"] == 0
 
 
-def test_tagged_frame_has_its_verdict(world: World) -> None:
-    """An 802.1Q frame is not taken for an untagged one; a driver that strips tags changes nothing."""
-    question = arp_request(world.client_mac(), CLIENT_ADDRESS, TCP_VIP)
+@pytest.fixture
+def tagging(world: World) -> World:
+    """The same world, where tags are on the wire."""
     # else the veth pair carries the tag beside the frame, where XDP cannot see it
-    world.topology.run("switch", "ethtool", "-K", "balancer", "txvlan", "off")
-    before = world.verdicts()
-    Exchange(world.topology, "client", arp_from(TCP_VIP, 2), send=with_tag(question, 7), wait_s=0.1).frames()
-    wait_for("the verdict vlan", lambda: world.verdicts()["vlan"] > before["vlan"])
+    for role in ("client", "balancer", "b1"):
+        world.topology.run("switch", "ethtool", "-K", role, "txvlan", "off")
+    return world
 
-    assert world.verdicts()["arp_answered"] == before["arp_answered"]
+
+def test_tag_is_kept_in_an_answer(tagging: World) -> None:
+    """ARP for a VIP under a tag: answered under the same tag; a driver that strips tags changes nothing."""
+    question = arp_request(tagging.client_mac(), CLIENT_ADDRESS, TCP_VIP)
+    answered = [Mask(12, TAG), *(Mask(mask.offset + 4, mask.data) for mask in arp_from(TCP_VIP, 2))]
+    answer = tagging.exchange(answered, with_tag(question, 7))
+
+    assert answer[:6] == mac_bytes(tagging.client_mac())
+    assert answer[26:32] == mac_bytes(tagging.port_mac())
+
+
+def test_tag_is_kept_on_the_way_to_a_server(tagging: World) -> None:
+    """A tagged packet for a VIP arrives at the server under the same tag, whole."""
+    client = (CLIENT_ADDRESS, 47000)
+    packet = syn(tagging.client_mac(), tagging.port_mac(), client, (TCP_VIP, HTTP_PORT))
+    wanted = [Mask(12, TAG + b"\x08\0"), Mask(34, socket.inet_aton(TCP_VIP))]
+    listener = Exchange(tagging.topology, "b1", wanted)
+    Exchange(tagging.topology, "client", arp_from(TCP_VIP, 9), send=with_tag(packet, 7), wait_s=0.1).frames()
+    (arrived,) = listener.frames()
+
+    assert arrived[6:12] == mac_bytes(tagging.port_mac())
+    assert arrived[12 : len(packet) + 4] == with_tag(packet, 7)[12:]
+
+
+def test_two_tags_have_their_verdict(tagging: World) -> None:
+    """What has two 802.1Q tags ends as vlan."""
+    question = with_tag(with_tag(arp_request(tagging.client_mac(), CLIENT_ADDRESS, TCP_VIP), 7), 8)
+    before = tagging.verdicts()
+    Exchange(tagging.topology, "client", arp_from(TCP_VIP, 2), send=question, wait_s=0.1).frames()
+    wait_for("the verdict vlan", lambda: tagging.verdicts()["vlan"] > before["vlan"])
+
+    assert tagging.verdicts()["arp_answered"] == before["arp_answered"]
 
 
 def test_new_vip_is_announced_three_times(world: World) -> None:
