@@ -6,6 +6,7 @@ import grpc
 
 from tiara.cli import errors
 from tiara.cli.backend import backend
+from tiara.cli.backend_setup import backend_setup
 from tiara.cli.connection import connection
 from tiara.cli.node import node, stats, version
 from tiara.cli.pool import pool
@@ -67,7 +68,7 @@ def cli(ctx: click.Context, /, **_options: object) -> None:
     ctx.obj = session_of(ctx)
 
 
-for command in (pool, backend, service, connection, stats, node, traffic, version):
+for command in (pool, backend, backend_setup, service, connection, stats, node, traffic, version):
     cli.add_command(command)
 
 

@@ -19,6 +19,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 from typing import IO
 
@@ -56,6 +57,14 @@ def run(*command: str, stdin: str | None = None) -> str:
         output = (done.stderr or done.stdout).strip()
         raise TestbedError(f"{' '.join(command)}: exit {done.returncode}: {output}")
     return done.stdout
+
+
+@cache
+def server_setup(mode: str) -> str:
+    """The commands that `tiara backend-setup` prints for the testbed's servers; no control plane is asked."""
+    tunnel = ["--vni=1", "--vxlan-port=4789", f"--inner-mac={INNER_MAC}"] if mode == "vxlan" else []
+    program = str(Path(sys.executable).parent / "tiara")
+    return run(program, "backend-setup", "testbed", f"--mode={mode}", f"--vip={VIP_NETWORK}", *tunnel)
 
 
 def end_process(pid: int, *, first: signal.Signals = signal.SIGTERM, wait_s: float = 2.0) -> None:
@@ -282,15 +291,12 @@ http {{
             server,
             "cd /proc/sys/net/ipv4/conf",
             "for i in all default eth0; do echo 0 > $i/rp_filter; done",
-            "echo 1 > all/arp_ignore",
-            "echo 2 > all/arp_announce",
             f"ethtool -K eth0 {_OFFLOADS}",
             f"ip addr add {address}/{PREFIX_BITS} dev eth0",
             f"ip link set eth0 mtu {UNDERLAY_MTU_BYTES} up",
-            f"ip link add vx0 address {INNER_MAC} type vxlan id 1 dstport 4789 local {address} nolearning",
-            "ip link set vx0 up",
-            f"ip addr add {VIP_NETWORK} dev lo",
         )
+        for mode in ("l2", "vxlan"):
+            self._shell(server, server_setup(mode))
 
     def _shell(self, role: str, *lines: str) -> None:
         run(*self.command(role, "sh", "-ec", "\n".join(lines)))
