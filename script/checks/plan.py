@@ -43,11 +43,11 @@ def _entry(tree: Tree, entry: dict[str, Any]) -> Iterator[Finding]:
         yield Finding(PLAN, f"'{promise}' names no test", 'write tests = ["tests/x/test_y.py::test_z"]')
         return
     for name in tests:
-        if complaint := _dangling(tree, str(name)):
+        if complaint := dangling(tree, str(name)):
             yield Finding(PLAN, f"'{promise}' names {name}: {complaint}", "name a test that exists")
 
 
-def _dangling(tree: Tree, name: str) -> str:
+def dangling(tree: Tree, name: str) -> str:
     """Why a test's name leads nowhere, empty when it leads somewhere."""
     if name.startswith("meson:"):
         return "" if name.removeprefix("meson:") in _meson_tests(tree) else "no meson.build has such a test"

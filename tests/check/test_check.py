@@ -305,6 +305,47 @@ def test_plan_that_holds(copy: Copy) -> None:
     assert done.returncode == 0, done.stdout
 
 
+# ---- groups, mutants
+
+
+@pytest.mark.parametrize(
+    ("path", "text", "said"),
+    [
+        ("tests/planted/test_planted.py", PLANTED_TEST, "no group of script/test runs tests/planted"),
+        ("tests/unit/planted.c", C_HEAD, "tests/unit/meson.build does not build it"),
+        (
+            "tests/planted/meson.build",
+            "# SPDX-License-Identifier: Apache-2.0\ntest('p', p, suite: 'planted')\n",
+            "no group of script/test runs suite planted",
+        ),
+    ],
+)
+def test_unreachable_test(copy: Copy, path: str, text: str, said: str) -> None:
+    """A test that no group of script/test would run is named."""
+    copy.plant(path, text)
+    assert_found(copy, "groups", path, said)
+
+
+MUTANTS = "tests/mutants/mutants.toml"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ('old = "return Use.GONE"', 'old = "return Use.LOST"', "old stands 0 times"),
+        ('old = "return Use.GONE"', 'old = "return Use."', "old stands 3 times"),
+        ("::test_meanings", "::test_no_such", "no such function in that file"),
+        ('"tsan:race-epoch"', '"tsan:race-nothing"', "no meson.build has such a test"),
+        ('name = "drained-still-used"', 'name = "fragments-pass"', "two faults are named fragments-pass"),
+        ('name = "drained-still-used"\n', "", "a fault says"),
+    ],
+)
+def test_fault_without_place_or_test(copy: Copy, old: str, new: str, said: str) -> None:
+    """A fault whose line or whose test has gone is named."""
+    copy.edit(MUTANTS, old, new)
+    assert_found(copy, "mutants", MUTANTS, said)
+
+
 def test_unknown_part(copy: Copy) -> None:
     """A misspelt part is refused with the list of parts, not passed over."""
     done = copy.check("arows")
