@@ -130,6 +130,18 @@ def test_questions_are_answered(world: World) -> None:
         assert bytes(right) == bytes(packet)
 
 
+def test_frame_longer_than_a_buffer(world: World) -> None:
+    """What comes in several buffers and fits none is truncated to the path; the next packet goes."""
+    ip = IP(src=CLIENT_ADDRESS, dst=TCP_VIP) / TCP(sport=19999, dport=80, flags="A") / (b"j" * 4000)
+    before = world.verdicts()
+    run = Run(world, "jumbo", [[Ether(src=ROUTER, dst=PCAP_PORT) / ip, from_client(1)]])
+    wait_for("the packet behind it", lambda: world.verdicts()["forwarded"] > before["forwarded"])
+    (packets,) = run.end()
+
+    assert world.verdicts()["truncated"] == before["truncated"] + 1
+    assert list(forwarded(packets)) == [1]
+
+
 def test_one_connection_on_two_queues(world: World) -> None:
     """A port that spreads packets without looking: both workers send a connection to one backend."""
     queues = [[from_client(number, flags) for number in range(CLIENTS)] for flags in ("S", "PA")]
