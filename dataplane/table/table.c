@@ -22,36 +22,32 @@ tiara_entry_expired(const struct tiara_age *age, const union tiara_word *word)
 
 /* ---- lookup ---- */
 
-/*
- * The live word of key in a bucket, or slot NULL. The halves only filter: what is accepted was read
- * by one 16-byte load.
- */
+/* Its live word, expired or not, among the entries of one bucket that `match` lets through. */
 static struct tiara_found
-table_bucket_find(struct tiara_bucket *bucket, uint64_t key)
+table_bucket_find(struct tiara_bucket *bucket, uint64_t key, uint32_t match)
 {
-	for (int i = 0; i < TIARA_BUCKET_ENTRIES; i++) {
-		struct tiara_entry *slot = &bucket->entry[i];
-		union tiara_word w;
+	for (; match; match &= match - 1) {
+		struct tiara_found f = {.slot = &bucket->entry[__builtin_ctz(match)]};
 
-		/* Relaxed: a filter; the load below is the one that counts. */
-		if (__atomic_load_n((const uint64_t *)slot, __ATOMIC_RELAXED) != key)
-			continue;
-		w = reuse_load(slot);
-		if (w.key == key && tiara_word_live(&w))
-			return (struct tiara_found){.slot = slot, .word = w};
+		f.word = reuse_load(f.slot);
+		if (f.word.key == key && tiara_word_live(&f.word))
+			return f;
 	}
 	return (struct tiara_found){.slot = NULL};
 }
 
+/* The halves only filter, both buckets at once: what is accepted was read by one 16-byte load. */
 static struct tiara_found
 table_find(const struct tiara_map *map, const struct tiara_age *age, uint64_t key, uint64_t hash)
 {
-	struct tiara_found f = table_bucket_find(
-		&map->bucket[tiara_hash_bucket_1(hash, map->bucket_mask)], key);
+	struct tiara_bucket *bucket_1 = &map->bucket[tiara_hash_bucket_1(hash, map->bucket_mask)];
+	struct tiara_bucket *bucket_2 = &map->bucket[tiara_hash_bucket_2(hash, map->bucket_mask)];
+	uint32_t match_1 = word_match(bucket_1, key), match_2 = word_match(bucket_2, key);
+	struct tiara_found f = table_bucket_find(match_1 ? bucket_1 : bucket_2, key,
+						 match_1 ? match_1 : match_2);
 
-	if (!f.slot)
-		f = table_bucket_find(&map->bucket[tiara_hash_bucket_2(hash, map->bucket_mask)],
-				      key);
+	if (!f.slot && match_1)
+		f = table_bucket_find(bucket_2, key, match_2);
 	if (f.slot && tiara_entry_expired(age, &f.word))
 		f.slot = NULL;
 	return f;

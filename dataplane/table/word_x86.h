@@ -8,7 +8,7 @@
 #ifndef TIARA_TABLE_WORD_X86_H
 #define TIARA_TABLE_WORD_X86_H
 
-#include <emmintrin.h>
+#include <immintrin.h>
 
 static inline unsigned __int128
 word_load(const void *at)
@@ -23,6 +23,24 @@ static inline bool
 word_cas(void *at, unsigned __int128 from, unsigned __int128 to)
 {
 	return __sync_bool_compare_and_swap((unsigned __int128 *)at, from, to);
+}
+
+/*
+ * Bit i: word i of the line begins with key. Two wide loads that nobody promises to be atomic: a
+ * filter. The clobber makes each call read the memory anew.
+ */
+static inline uint32_t
+word_match(const void *line, uint64_t key)
+{
+	const __m256i *at = line;
+	__m256i low, high, keys;
+
+	__asm__ volatile("" ::: "memory");
+	low = _mm256_load_si256(at);
+	high = _mm256_load_si256(at + 1);
+	keys = _mm256_permute4x64_epi64(_mm256_unpacklo_epi64(low, high), 0xd8);
+	keys = _mm256_cmpeq_epi64(keys, _mm256_set1_epi64x((long long)key));
+	return (uint32_t)_mm256_movemask_pd(_mm256_castsi256_pd(keys));
 }
 
 static inline void

@@ -4,6 +4,7 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <mntent.h>
 #include <sched.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
@@ -281,12 +282,29 @@ test_open_or_create(void)
 
 /* ---- in a mount namespace of its own ---- */
 
+/* The host's own huge page mounts are not this test's. */
+static void
+segment_leave_huge_pages(void)
+{
+	FILE *mounts = setmntent("/proc/mounts", "r");
+	struct mntent *m;
+
+	CHECK(mounts);
+	while ((m = getmntent(mounts)))
+		if (!strcmp(m->mnt_type, "hugetlbfs"))
+			CHECK(umount2(m->mnt_dir, MNT_DETACH) == 0);
+	endmntent(mounts);
+}
+
 static bool
 segment_namespace(void)
 {
 	if (unshare(CLONE_NEWNS) && unshare(CLONE_NEWUSER | CLONE_NEWNS))
 		return false;
-	return mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0;
+	if (mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL))
+		return false;
+	segment_leave_huge_pages();
+	return true;
 }
 
 static void
