@@ -27,6 +27,7 @@ UNIMPLEMENTED = grpc.StatusCode.UNIMPLEMENTED
 
 L2 = bp.FORWARDING_MODE_L2_DIRECT_RETURN
 VXLAN = bp.FORWARDING_MODE_VXLAN
+IPIP = bp.FORWARDING_MODE_IPIP
 TCP = vs.PROTOCOL_TCP
 B1 = "backendPools/web/backends/b1"
 RECORD = bytes.fromhex("c6120007 9c40 0000 00000000 0005 03 00")
@@ -47,6 +48,16 @@ def vxlan(**fields: Any) -> bp.CreateBackendPoolRequest:
 def check(**fields: Any) -> bp.CreateBackendPoolRequest:
     """Likewise, with this health check."""
     return pool(health_check=bp.HealthCheck(**({"tcp": bp.TcpCheck(port=80)} | fields)))
+
+
+def http(**fields: Any) -> bp.CreateBackendPoolRequest:
+    """Likewise, with this HTTP check."""
+    return check(http=bp.HttpCheck(**({"port": 80} | fields)), tcp=None)
+
+
+def statuses(*ranges: tuple[int, int]) -> bp.CreateBackendPoolRequest:
+    """Likewise, with these expected statuses."""
+    return http(expected_statuses=[bp.StatusRange(first=first, last=last) for first, last in ranges])
 
 
 def backend(parent: str = "backendPools/web", name: str = "new", **fields: Any) -> bp.CreateBackendRequest:
@@ -127,7 +138,64 @@ UNARY: list[tuple[str, str, Any, grpc.StatusCode, str]] = [
     ("pools", "CreateBackendPool", check(timeout=Duration(seconds=61)), INVALID, "backend_pool.health_check.timeout"),
     ("pools", "CreateBackendPool", check(rise=101), INVALID, "backend_pool.health_check.rise"),
     ("pools", "CreateBackendPool", check(fall=101), INVALID, "backend_pool.health_check.fall"),
+    ("pools", "CreateBackendPool", bp.CreateBackendPoolRequest(backend_pool_id="a-"), INVALID, "backend_pool_id"),
+    ("pools", "CreateBackendPool", bp.CreateBackendPoolRequest(backend_pool_id="1a"), INVALID, "backend_pool_id"),
+    ("pools", "CreateBackendPool", bp.CreateBackendPoolRequest(backend_pool_id="a\n"), INVALID, "backend_pool_id"),
+    ("pools", "CreateBackendPool", bp.CreateBackendPoolRequest(backend_pool_id="a\0b"), INVALID, "backend_pool_id"),
+    ("pools", "CreateBackendPool", bp.CreateBackendPoolRequest(backend_pool_id="pööl"), INVALID, "backend_pool_id"),
+    ("pools", "CreateBackendPool", bp.CreateBackendPoolRequest(backend_pool_id="a" * 1_000_000), INVALID, "backend_pool_id"),
+    ("pools", "CreateBackendPool", pool(forwarding_mode=4), INVALID, "backend_pool.forwarding_mode"),
+    ("pools", "CreateBackendPool", pool(forwarding_mode=-1), INVALID, "backend_pool.forwarding_mode"),
+    ("pools", "CreateBackendPool", pool(policy=-5), INVALID, "backend_pool.policy"),
+    ("pools", "CreateBackendPool", pool(selection_rows=65536), INVALID, "backend_pool.selection_rows"),
+    ("pools", "CreateBackendPool", pool(forwarding_mode=IPIP, vxlan=bp.VxlanOptions(vni=1)), INVALID, "backend_pool.vxlan"),
+    ("pools", "CreateBackendPool", vxlan(vni=4294967295), INVALID, "backend_pool.vxlan.vni"),
+    ("pools", "CreateBackendPool", vxlan(port=4294967295), INVALID, "backend_pool.vxlan.port"),
+    ("pools", "CreateBackendPool", vxlan(inner_mac="02:54:49:41:52"), INVALID, "backend_pool.vxlan.inner_mac"),
+    ("pools", "CreateBackendPool", vxlan(inner_mac="02-54-49-41-52-41"), INVALID, "backend_pool.vxlan.inner_mac"),
+    ("pools", "CreateBackendPool", vxlan(inner_mac="02:54:49:41:52:4G"), INVALID, "backend_pool.vxlan.inner_mac"),
+    ("pools", "CreateBackendPool", vxlan(inner_mac="02:AB:49:41:52:41"), INVALID, "backend_pool.vxlan.inner_mac"),
+    ("pools", "CreateBackendPool", vxlan(inner_mac="00:00:00:00:00:00"), INVALID, "backend_pool.vxlan.inner_mac"),
+    ("pools", "CreateBackendPool", vxlan(inner_mac="ff:ff:ff:ff:ff:ff"), INVALID, "backend_pool.vxlan.inner_mac"),
+    ("pools", "CreateBackendPool", vxlan(inner_mac="02" * 300_000), INVALID, "backend_pool.vxlan.inner_mac"),
+    ("pools", "CreateBackendPool", check(interval=Duration(nanos=99_999_999)), INVALID, "backend_pool.health_check.interval"),
+    ("pools", "CreateBackendPool", check(interval=Duration(nanos=-1)), INVALID, "backend_pool.health_check.interval"),
+    ("pools", "CreateBackendPool", check(timeout=Duration()), INVALID, "backend_pool.health_check.timeout"),
+    ("pools", "CreateBackendPool", check(timeout=Duration(nanos=1_000_000_000)), INVALID, "backend_pool.health_check.timeout"),
+    ("pools", "CreateBackendPool", check(rise=4294967295), INVALID, "backend_pool.health_check.rise"),
+    ("pools", "CreateBackendPool", check(tcp=bp.TcpCheck(port=4294967295)), INVALID, "backend_pool.health_check.tcp.port"),
+    ("pools", "CreateBackendPool", http(port=0), INVALID, "backend_pool.health_check.http.port"),
+    ("pools", "CreateBackendPool", http(port=65536), INVALID, "backend_pool.health_check.http.port"),
+    ("pools", "CreateBackendPool", http(path="up"), INVALID, "backend_pool.health_check.http.path"),
+    ("pools", "CreateBackendPool", http(path="/a b"), INVALID, "backend_pool.health_check.http.path"),
+    ("pools", "CreateBackendPool", http(path="/a\r\nX: y"), INVALID, "backend_pool.health_check.http.path"),
+    ("pools", "CreateBackendPool", http(path="/ä"), INVALID, "backend_pool.health_check.http.path"),
+    ("pools", "CreateBackendPool", http(path="/a#b"), INVALID, "backend_pool.health_check.http.path"),
+    ("pools", "CreateBackendPool", http(path="/" * 1025), INVALID, "backend_pool.health_check.http.path"),
+    ("pools", "CreateBackendPool", http(path="http://x/"), INVALID, "backend_pool.health_check.http.path"),
+    ("pools", "CreateBackendPool", http(host="a b"), INVALID, "backend_pool.health_check.http.host"),
+    ("pools", "CreateBackendPool", http(host="a\r\nX: y"), INVALID, "backend_pool.health_check.http.host"),
+    ("pools", "CreateBackendPool", http(host="a:0"), INVALID, "backend_pool.health_check.http.host"),
+    ("pools", "CreateBackendPool", http(host="a:65536"), INVALID, "backend_pool.health_check.http.host"),
+    ("pools", "CreateBackendPool", http(host="a/b"), INVALID, "backend_pool.health_check.http.host"),
+    ("pools", "CreateBackendPool", http(host="a" * 300), INVALID, "backend_pool.health_check.http.host"),
+    ("pools", "CreateBackendPool", http(verify=True), INVALID, "backend_pool.health_check.http.verify"),
+    ("pools", "CreateBackendPool", statuses((0, 0)), INVALID, "backend_pool.health_check.http.expected_statuses[0].first"),
+    ("pools", "CreateBackendPool", statuses((200, 200), (99, 0)), INVALID, "backend_pool.health_check.http.expected_statuses[1].first"),
+    ("pools", "CreateBackendPool", statuses((600, 0)), INVALID, "backend_pool.health_check.http.expected_statuses[0].first"),
+    ("pools", "CreateBackendPool", statuses((300, 299)), INVALID, "backend_pool.health_check.http.expected_statuses[0].last"),
+    ("pools", "CreateBackendPool", statuses((200, 600)), INVALID, "backend_pool.health_check.http.expected_statuses[0].last"),
+    ("pools", "CreateBackendPool", statuses(*[(200, 299)] * 17), INVALID, "backend_pool.health_check.http.expected_statuses"),
     ("pools", "GetBackendPool", bp.GetBackendPoolRequest(), INVALID, "name"),
+    ("pools", "GetBackendPool", bp.GetBackendPoolRequest(name="backendPools/"), INVALID, "name"),
+    ("pools", "GetBackendPool", bp.GetBackendPoolRequest(name="backendPools/-"), INVALID, "name"),
+    ("pools", "GetBackendPool", bp.GetBackendPoolRequest(name="virtualServices/web"), INVALID, "name"),
+    ("pools", "GetBackendPool", bp.GetBackendPoolRequest(name="backendPools/../web"), INVALID, "name"),
+    ("pools", "ListBackendPools", bp.ListBackendPoolsRequest(page_size=-(1 << 31)), INVALID, "page_size"),
+    ("pools", "ListBackendPools", bp.ListBackendPoolsRequest(page_token="A" * 100_000), INVALID, "page_token"),
+    ("pools", "DeleteBackendPool", bp.DeleteBackendPoolRequest(), INVALID, "name"),
+    ("pools", "DeleteBackendPool", bp.DeleteBackendPoolRequest(name=B1), INVALID, "name"),
+    ("pools", "DeleteBackendPool", bp.DeleteBackendPoolRequest(name="backendPools/idle", etag="stale", force=True), ABORTED, ""),
     ("pools", "GetBackendPool", bp.GetBackendPoolRequest(name="web"), INVALID, "name"),
     ("pools", "GetBackendPool", bp.GetBackendPoolRequest(name="backendPools/none"), NOT_FOUND, ""),
     ("pools", "GetBackendPool", bp.GetBackendPoolRequest(name="backendPools/" + "x" * 100_000), INVALID, "name"),
@@ -154,6 +222,28 @@ UNARY: list[tuple[str, str, Any, grpc.StatusCode, str]] = [
     ("pools", "CreateBackend", backend(address="198.18.0.11"), EXISTS, ""),
     ("pools", "CreateBackend", backend(port=8080), INVALID, "backend.port"),
     ("pools", "CreateBackend", backend(weight=65536), INVALID, "backend.weight"),
+    ("pools", "CreateBackend", bp.CreateBackendRequest(parent="backendPools/web", backend_id="new"), INVALID, "backend.address"),
+    ("pools", "CreateBackend", backend(parent="backendPools/web/backends/b1"), INVALID, "parent"),
+    ("pools", "CreateBackend", backend(name="-"), INVALID, "backend_id"),
+    ("pools", "CreateBackend", backend(name="B1"), INVALID, "backend_id"),
+    ("pools", "CreateBackend", backend(address=" 198.18.0.99"), INVALID, "backend.address"),
+    ("pools", "CreateBackend", backend(address="198.18.0.99/32"), INVALID, "backend.address"),
+    ("pools", "CreateBackend", backend(address="198.18.0"), INVALID, "backend.address"),
+    ("pools", "CreateBackend", backend(address="198.18.0.256"), INVALID, "backend.address"),
+    ("pools", "CreateBackend", backend(address="127.0.0.1"), INVALID, "backend.address"),
+    ("pools", "CreateBackend", backend(address="0.0.0.0"), INVALID, "backend.address"),
+    ("pools", "CreateBackend", backend(address="255.255.255.255"), INVALID, "backend.address"),
+    ("pools", "CreateBackend", backend(address="١٩٨.18.0.99"), INVALID, "backend.address"),
+    ("pools", "CreateBackend", backend(port=4294967295), INVALID, "backend.port"),
+    ("pools", "CreateBackend", backend(weight=4294967295), INVALID, "backend.weight"),
+    ("pools", "GetBackend", bp.GetBackendRequest(), INVALID, "name"),
+    ("pools", "GetBackend", bp.GetBackendRequest(name="backendPools/-/backends/b1"), INVALID, "name"),
+    ("pools", "GetBackend", bp.GetBackendRequest(name="backendPools/none/backends/b1"), NOT_FOUND, ""),
+    ("pools", "DeleteBackend", bp.DeleteBackendRequest(), INVALID, "name"),
+    ("pools", "DeleteBackend", bp.DeleteBackendRequest(name="backendPools/web/backends/none"), NOT_FOUND, ""),
+    ("pools", "DrainBackend", bp.DrainBackendRequest(), INVALID, "name"),
+    ("pools", "UndrainBackend", bp.UndrainBackendRequest(name="backendPools/web/backends/none"), NOT_FOUND, ""),
+    ("pools", "ListBackends", bp.ListBackendsRequest(parent="backendPools/web", page_token="WyJwb29scyIsICJhIl0="), INVALID, "page_token"),
     ("pools", "GetBackend", bp.GetBackendRequest(name="backendPools/web"), INVALID, "name"),
     ("pools", "GetBackend", bp.GetBackendRequest(name="backendPools/web/backends/none"), NOT_FOUND, ""),
     ("pools", "ListBackends", bp.ListBackendsRequest(), INVALID, "parent"),
@@ -185,6 +275,25 @@ UNARY: list[tuple[str, str, Any, grpc.StatusCode, str]] = [
     ("services", "CreateVirtualService", times(tcp_new=Duration(seconds=32769)), INVALID, "virtual_service.timeouts.tcp_new"),
     ("services", "CreateVirtualService", times(tcp_closing=Duration(seconds=1, nanos=5)), INVALID, "virtual_service.timeouts.tcp_closing"),
     ("services", "CreateVirtualService", times(tcp_established=Duration(seconds=-4)), INVALID, "virtual_service.timeouts.tcp_established"),
+    ("services", "CreateVirtualService", vs.CreateVirtualServiceRequest(), INVALID, "virtual_service_id"),
+    ("services", "CreateVirtualService", vs.CreateVirtualServiceRequest(virtual_service_id="new"), INVALID, "virtual_service.backend_pool"),
+    ("services", "CreateVirtualService", service(name="x" * 64), INVALID, "virtual_service_id"),
+    ("services", "CreateVirtualService", service(backend_pool=B1), INVALID, "virtual_service.backend_pool"),
+    ("services", "CreateVirtualService", service(frontends=[vs.Frontend()]), INVALID, "virtual_service.frontends[0].address"),
+    ("services", "CreateVirtualService", service(frontends=[frontend(address="224.0.0.1")]), INVALID, "virtual_service.frontends[0].address"),
+    ("services", "CreateVirtualService", service(frontends=[frontend(address="127.0.0.1")]), INVALID, "virtual_service.frontends[0].address"),
+    ("services", "CreateVirtualService", service(frontends=[frontend(address="198.18.100.1:80")]), INVALID, "virtual_service.frontends[0].address"),
+    ("services", "CreateVirtualService", service(frontends=[frontend(protocol=-1)]), INVALID, "virtual_service.frontends[0].protocol"),
+    ("services", "CreateVirtualService", service(frontends=[frontend(port=9)] * 3), INVALID, "virtual_service.frontends[1]"),
+    ("services", "CreateVirtualService", service(frontends=[frontend(port=444)]), EXISTS, ""),
+    ("services", "CreateVirtualService", times(udp=Duration(seconds=1 << 62)), INVALID, "virtual_service.timeouts.udp"),
+    ("services", "CreateVirtualService", times(tcp_new=Duration()), INVALID, "virtual_service.timeouts.tcp_new"),
+    ("services", "CreateVirtualService", times(tcp_established=Duration(nanos=5)), INVALID, "virtual_service.timeouts.tcp_established"),
+    ("services", "GetVirtualService", vs.GetVirtualServiceRequest(), INVALID, "name"),
+    ("services", "GetVirtualService", vs.GetVirtualServiceRequest(name="backendPools/web"), INVALID, "name"),
+    ("services", "DeleteVirtualService", vs.DeleteVirtualServiceRequest(), INVALID, "name"),
+    ("services", "DeleteVirtualService", vs.DeleteVirtualServiceRequest(name="virtualServices/none"), NOT_FOUND, ""),
+    ("services", "ListVirtualServices", vs.ListVirtualServicesRequest(page_size=-1), INVALID, "page_size"),
     ("services", "GetVirtualService", vs.GetVirtualServiceRequest(name="virtualServices/none"), NOT_FOUND, ""),
     ("services", "ListVirtualServices", vs.ListVirtualServicesRequest(page_token="AAAA"), INVALID, "page_token"),
     ("services", "DeleteVirtualService", vs.DeleteVirtualServiceRequest(name="virtualServices/web", etag="x"), ABORTED, ""),
@@ -201,6 +310,12 @@ UNARY: list[tuple[str, str, Any, grpc.StatusCode, str]] = [
     ("connections", "ListConnections", cn.ListConnectionsRequest(virtual_service="web"), INVALID, "virtual_service"),
     ("connections", "ListConnections", cn.ListConnectionsRequest(virtual_service="virtualServices/none"), NOT_FOUND, "virtual_service"),
     ("connections", "ListConnections", cn.ListConnectionsRequest(backend="backendPools/web/backends/none"), NOT_FOUND, "backend"),
+    ("connections", "GetConnection", cn.GetConnectionRequest(), INVALID, "protocol"),
+    ("connections", "GetConnection", connection(client_address="224.0.0.1"), INVALID, "client_address"),
+    ("connections", "GetConnection", connection(client_port=65536), INVALID, "client_port"),
+    ("connections", "GetConnection", connection(address="198.18.100.99"), NOT_FOUND, ""),
+    ("connections", "ListConnections", cn.ListConnectionsRequest(backend="backendPools/web"), INVALID, "backend"),
+    ("connections", "ListConnections", cn.ListConnectionsRequest(page_token="WyJwb29scyIsICJhIl0="), INVALID, "page_token"),
     # node
     ("node", "GetNode", nd.GetNodeRequest(name="me"), INVALID, "name"),
     ("node", "GetNode", nd.GetNodeRequest(name="nodes/other"), NOT_FOUND, "name"),
@@ -214,6 +329,18 @@ STREAMS: list[tuple[list[cn.PushConnectionsRequest], grpc.StatusCode, str]] = [
     ([cn.PushConnectionsRequest()], INVALID, "header"),
     ([header(format=0)], UNIMPLEMENTED, ""),
     ([header(format=2)], UNIMPLEMENTED, ""),
+    ([cn.PushConnectionsRequest(), header()], INVALID, "header"),
+    ([chunk(), header()], INVALID, "header"),
+    ([header(format=4294967295)], UNIMPLEMENTED, ""),
+    ([header(record_bytes=0)], INVALID, "header.record_bytes"),
+    ([header(on_conflict=-1)], INVALID, "header.on_conflict"),
+    ([entry(virtual_service="")], INVALID, "header.services[0].virtual_service"),
+    ([entry(virtual_service="backendPools/web")], INVALID, "header.services[0].virtual_service"),
+    ([entry(uid="x" * 500_000)], PRECONDITION, ""),
+    ([entry(frontend=frontend(address="x"))], INVALID, "header.services[0].frontend.address"),
+    ([entry(frontend=frontend(port=0))], INVALID, "header.services[0].frontend.port"),
+    ([header(services=[cn.PackedService(virtual_service="virtualServices/web")] * 65537)], INVALID, "header.services"),
+    ([header(backends=[cn.PackedBackend(backend=B1), cn.PackedBackend(backend="backendPools/web")])], INVALID, "header.backends[1].backend"),
     ([header(record_bytes=32)], INVALID, "header.record_bytes"),
     ([header(on_conflict=9)], INVALID, "header.on_conflict"),
     ([entry(virtual_service="web")], INVALID, "header.services[0].virtual_service"),
@@ -238,6 +365,20 @@ STREAMS: list[tuple[list[cn.PushConnectionsRequest], grpc.StatusCode, str]] = [
     ([header(), chunk(RECORD[:14] + b"\x05\x00")], INVALID, "chunk.records[0].state"),
     ([header(), chunk(RECORD[:14] + b"\x01\x00")], INVALID, "chunk.records[0].state"),
     ([header(), chunk(RECORD[:15] + b"\x01")], INVALID, "chunk.records[0].flags"),
+    ([header(), chunk(RECORD[:15] + b"\x80")], INVALID, "chunk.records[0].flags"),
+    ([header(), chunk(b"\xe0" + RECORD[1:])], INVALID, "chunk.records[0].client_addr"),
+    ([header(), chunk(b"\xff" * 4 + RECORD[4:])], INVALID, "chunk.records[0].client_addr"),
+    ([header(), chunk(RECORD[:6] + b"\xff\xff" + RECORD[8:])], INVALID, "chunk.records[0].service_pos"),
+    ([header(), chunk(RECORD[:8] + b"\xff" * 4 + RECORD[12:])], INVALID, "chunk.records[0].backend_pos"),
+    ([header(), chunk(RECORD[:12] + b"\xff\xff" + RECORD[14:])], INVALID, "chunk.records[0].idle_s"),
+    ([header(), chunk(RECORD[:14] + b"\x00\x00")], INVALID, "chunk.records[0].state"),
+    ([header(), chunk(RECORD[:14] + b"\x06\x00")], INVALID, "chunk.records[0].state"),
+    ([header(), chunk(RECORD[:14] + b"\xff\x00")], INVALID, "chunk.records[0].state"),
+    ([header(), chunk(RECORD * 65535 + bytes(16))], INVALID, "chunk.records[65535].client_addr"),
+    ([header(), chunk(bytes(1))], INVALID, "chunk.records"),
+    ([header(services=[]), chunk()], INVALID, "chunk.records[0].service_pos"),
+    ([header(backends=[]), chunk()], INVALID, "chunk.records[0].backend_pos"),
+    ([header(backends=[cn.PackedBackend(backend="backendPools/idle/backends/b1")]), chunk()], INVALID, "chunk.records[0].backend_pos"),
 ]  # fmt: skip
 
 
@@ -312,6 +453,42 @@ async def test_stream(
     assert await state(filled) == before
 
 
+def test_there_are_200() -> None:
+    """What issue 3 asks for, with no call twice."""
+    assert len(UNARY) + len(STREAMS) >= 200
+    assert len({(stub, method, request.SerializeToString()) for stub, method, request, *_ in UNARY}) == len(
+        UNARY
+    )
+
+
+async def test_message_over_the_limit(filled: Api) -> None:
+    """Over 4 MiB nothing is even read; the next call is served."""
+    before = await state(filled)
+    for call in (
+        filled.pools.GetBackendPool(bp.GetBackendPoolRequest(name="x" * (5 << 20))),
+        filled.services.CreateVirtualService(service(frontends=[frontend(address="1" * (5 << 20))])),
+    ):
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await call
+        assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        async for _ in filled.connections.PushConnections(iter([header(), chunk(RECORD * (5 << 16))])):
+            pass
+    assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert await state(filled) == before
+
+
+@pytest.mark.parametrize(
+    "path", ["BackendPoolService/Nothing", "NoService/GetBackendPool", "BackendPoolService/"]
+)
+async def test_unknown_method(filled: Api, path: str) -> None:
+    """UNIMPLEMENTED."""
+    call: Any = filled.channel.unary_unary(f"/tiara.v1.{path}")
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await call(b"")
+    assert caught.value.code() is UNIMPLEMENTED
+
+
 @pytest.mark.parametrize("blob", [b"\xff", b"\x0a\xff\x01", b"\x0a\x02\xff\xfe", b"x" * 1000])
 async def test_no_message(filled: Api, blob: bytes) -> None:
     """Bytes that are no message, or text that is no UTF-8, are the caller's fault."""
@@ -319,6 +496,16 @@ async def test_no_message(filled: Api, blob: bytes) -> None:
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await call(blob)
     assert caught.value.code() is INVALID
+
+
+async def test_what_was_answered_stays(filled: Api) -> None:
+    """A second header ends the stream; chunks before it are in the table, as their answers said."""
+    answers = []
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        async for answer in filled.connections.PushConnections(iter([header(), chunk(), header()])):
+            answers.append(answer.accepted)
+    assert_refused(caught.value, INVALID, "header")
+    assert (answers, (await state(filled))[2]) == ([1], 1)
 
 
 async def test_unknown_format_lists_those_known(filled: Api) -> None:

@@ -135,8 +135,7 @@ def _filled(session: Session, given: realserver.Plan) -> realserver.Plan:
         if enough:
             click.echo("tiara: no control plane is reached; VXLAN's defaults are taken", err=True)
             return _with_defaults(given)
-        known.message += "\n  Without one: give --mode and --vip"
-        raise known from error
+        raise errors.Unreachable(f"{known.message}\n  Without one: give --mode and --vip") from error
 
 
 def _asked(session: Session, given: realserver.Plan) -> realserver.Plan:
