@@ -28,6 +28,7 @@ from typing import IO
 
 ROOT = Path(__file__).resolve().parents[2]
 CACHE = ROOT / "build" / "containers"
+LOCK = Path("/run/tiara-containers.lock")  # one at a time: the bridge's name is the machine's
 BASE_IMAGE = "debian:bookworm-slim"
 SUITE = "bookworm"
 PLUGIN_SUITE = "trixie"  # Debian 12 has no compose v2
@@ -118,7 +119,7 @@ class OwnEngine(Engine):
         CACHE.mkdir(parents=True, exist_ok=True)
         self._process: subprocess.Popen[bytes] | None = None
         self._folder = Path(tempfile.mkdtemp(prefix="tiara-engine-", dir="/run"))
-        self._lock = (CACHE / "lock").open("w")
+        self._lock = LOCK.open("w")
         # Debian's own before another in PATH: it fits Debian's dockerd
         self.docker_path = "/usr/bin/docker" if Path("/usr/bin/docker").exists() else "docker"
         self.env = {
@@ -138,7 +139,8 @@ class OwnEngine(Engine):
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise EngineError("another run of this testbed is using build/containers; wait for it") from None
+            say("waiting for another testbed on this machine to end")
+            fcntl.flock(self._lock, fcntl.LOCK_EX)
         _plugins(say)
         base = _base(say)
         wheels = _wheels(say)
@@ -161,13 +163,8 @@ class OwnEngine(Engine):
             self._process = subprocess.Popen(
                 [
                     "unshare",
-                    "--mount",
-                    "--pid",
-                    "--fork",
-                    "--mount-proc",
-                    "--kill-child",
-                    "sh",
-                    script,
+                    *("--mount", "--propagation=unchanged", "--pid", "--fork"),
+                    *("--mount-proc", "--kill-child", script),
                     *daemon,
                 ],
                 stdin=subprocess.DEVNULL,
@@ -237,14 +234,17 @@ def _log_tail() -> str:
     return "\n".join(lines[-15:])
 
 
+_REMOVE_CGROUPS = """
+mountpoint -q /sys && mount --make-rprivate /sys
+grep -q ' cgroup2\\? ' /proc/mounts || mount -t cgroup2 cgroup2 /sys/fs/cgroup
+find /sys/fs/cgroup -depth -type d -path "*/$0*" -exec rmdir {} +
+"""
+
+
 def _remove_cgroups() -> None:
     """The groups dockerd leaves behind; a group with a process in it stays."""
-    for parent in Path("/sys/fs/cgroup").glob(f"**/{CGROUP}"):
-        for folder in sorted((path for path in parent.rglob("*") if path.is_dir()), reverse=True):
-            with suppress(OSError):
-                folder.rmdir()
-        with suppress(OSError):
-            parent.rmdir()
+    with suppress(EngineError):
+        run("unshare", "--mount", "--propagation=unchanged", "sh", "-c", _REMOVE_CGROUPS, CGROUP)
 
 
 # ---- what is fetched once
