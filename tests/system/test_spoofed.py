@@ -94,18 +94,22 @@ def state(balancer: Balancer, port: int) -> str:
 
 @pytest.mark.parametrize("flags", ["R", "RA", "F", "FA"])
 def test_a_forged_end_only_shortens(bed: tuple[Balancer, Traffic], flags: str) -> None:
-    """RST and FIN make an idle connection closing; its next data restore it, on the same server."""
+    """RST and FIN make an idle connection closing; its data restore it, where selection no longer would."""
     balancer, _ = bed
     port = IDLE_PORT + ["R", "RA", "F", "FA"].index(flags)
     client = QuietClient(balancer, port)
     server = client.ask()
     balancer.wait_for("an established connection", lambda: state(balancer, port) == "established")
+    balancer.drain(demo.WEB, server)
+    balancer.wait_applied()
     spoof(balancer, range(port, port + 1), flags)
     balancer.wait_for("a closing connection", lambda: state(balancer, port) == "closing")
 
     assert client.ask() == server
     balancer.wait_for("its data to restore it", lambda: state(balancer, port) == "established")
     client.close()
+    balancer.undrain(demo.WEB, server)
+    balancer.wait_applied()
 
 
 def test_held_connections_stand_a_flood_of_forged_ends(bed: tuple[Balancer, Traffic]) -> None:
