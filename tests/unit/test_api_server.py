@@ -43,7 +43,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
         process.communicate()
 
 
-def port_of_metrics(process: "subprocess.Popen[str]") -> int:
+def port_of_metrics(process: subprocess.Popen[str]) -> int:
     """From the log; it was asked for any free port."""
     assert process.stderr
     line = next(line for line in process.stderr if "metrics" in line)
