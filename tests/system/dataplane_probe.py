@@ -166,13 +166,12 @@ def _receive(raw: socket.socket) -> tuple[bytes, int]:
 def _run(order: dict[str, Any]) -> list[bytes]:
     masks = [Mask(offset, bytes.fromhex(data)) for offset, data in order["masks"]]
     found: list[bytes] = []
-    deadline = time.monotonic() + order["wait_s"]
     with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3)) as raw:
         raw.bind((_INTERFACE, 3))
         raw.setsockopt(_SOL_PACKET, _PACKET_AUXDATA, 1)
         raw.settimeout(0.2)
         print("listening", flush=True)
-        again = 0.0
+        again, deadline = 0.0, time.monotonic() + order["wait_s"]
         while len(found) < order["count"] and time.monotonic() < deadline:
             if order["send"] and time.monotonic() >= again:
                 raw.send(bytes.fromhex(order["send"]))

@@ -123,7 +123,7 @@ def test_tag_is_kept_on_the_way_to_a_server(tagging: World) -> None:
     packet = syn(tagging.client_mac(), tagging.port_mac(), client, (TCP_VIP, HTTP_PORT))
     wanted = [Mask(12, TAG + b"\x08\0"), Mask(34, socket.inet_aton(TCP_VIP))]
     listener = Exchange(tagging.topology, "b1", wanted)
-    Exchange(tagging.topology, "client", arp_from(TCP_VIP, 9), send=with_tag(packet, 7), wait_s=0.1).frames()
+    Exchange(tagging.topology, "client", arp_from(TCP_VIP, 9), send=with_tag(packet, 7), wait_s=1).frames()
     (arrived,) = listener.frames()
 
     assert arrived[6:12] == mac_bytes(tagging.port_mac())
@@ -134,7 +134,7 @@ def test_two_tags_have_their_verdict(tagging: World) -> None:
     """What has two 802.1Q tags ends as vlan."""
     question = with_tag(with_tag(arp_request(tagging.client_mac(), CLIENT_ADDRESS, TCP_VIP), 7), 8)
     before = tagging.verdicts()
-    Exchange(tagging.topology, "client", arp_from(TCP_VIP, 2), send=question, wait_s=0.1).frames()
+    Exchange(tagging.topology, "client", arp_from(TCP_VIP, 2), send=question, wait_s=1).frames()
     wait_for("the verdict vlan", lambda: tagging.verdicts()["vlan"] > before["vlan"])
 
     assert tagging.verdicts()["arp_answered"] == before["arp_answered"]
