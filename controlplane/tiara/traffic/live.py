@@ -21,7 +21,7 @@ from tiara.traffic.script import Connection, Script
 ARP_TRIES = 5
 ARP_WAIT_S = 0.3
 ANSWER_WAIT_S = 0.3
-LINGER_S = 0.2
+LINGER_S = 0.5
 _CLOSE_S = 0.000_2  # nearer to its time than this, a packet goes out
 
 
