@@ -133,9 +133,11 @@ class Reconciler:
         return MetricsView(self.node(), statistics, statuses, count.at_s if count else None)
 
     async def _counters(self, usage: Usage | None) -> StatisticsView:
-        view = await self._read(lambda: report.statistics(self._actuator, usage))
+        found = await self._read(lambda: report.read(self._actuator))
         services, backends = list(self._catalogue.services.values()), list(self._catalogue.all_backends())
-        return await asyncio.to_thread(report.complete, view, services, backends)
+        return await asyncio.to_thread(
+            lambda: report.complete(report.statistics(found, usage), services, backends)
+        )
 
     async def find_connection(
         self, protocol: Protocol, client_address: str, client_port: int, address: str, port: int

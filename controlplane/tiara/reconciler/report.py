@@ -4,11 +4,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
+from tiara.domain.dataplane import BackendKey
 from tiara.domain.model import Backend, VirtualService
 from tiara.domain.observed import FlowView, NodeView, StatisticsView, WorkerView
-from tiara.native.values import Flow, Usage, Worker
+from tiara.native.values import BackendSlot, Counters, Flow, Flows, ServiceSlot, Usage, Worker
 from tiara.reconciler.actuator import Actuator
 from tiara.reconciler.progress import Progress
 
@@ -41,11 +42,36 @@ def node(progress: Progress, stored_revision: int) -> NodeView:
     )
 
 
-def statistics(actuator: Actuator, usage: Usage | None) -> StatisticsView:
-    """Counters of everything the segment holds, with the live connections of a scan. On the native thread."""
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """Counters as the segment has them, by index, and what the indices meant then."""
+
+    counters: Counters
+    flows: Flows
+    capacity: int
+    services: list[ServiceSlot]
+    backends: list[BackendSlot]
+    shares: list[dict[BackendKey, float]]
+    workers: list[Worker]
+
+
+def read(actuator: Actuator) -> Reading:
+    """On the native thread, which it holds for no longer than it must."""
     segment, held = actuator.segment, actuator.held
-    counters, flows = segment.counters(), segment.flows()
-    pools = {key[0] for key in held.backends}
+    return Reading(
+        segment.counters(),
+        segment.flows(),
+        segment.info.connections,
+        list(held.services.values()),
+        list(held.backends.values()),
+        [actuator.shares(pool) for pool in list(held.pool_keys)],
+        segment.workers(),
+    )
+
+
+def statistics(found: Reading, usage: Usage | None) -> StatisticsView:
+    """By name, with the live connections of a scan."""
+    counters, flows = found.counters, found.flows
     return StatisticsView(
         counters.verdicts,
         counters.events,
@@ -54,20 +80,22 @@ def statistics(actuator: Actuator, usage: Usage | None) -> StatisticsView:
         counters.tx_pkts,
         counters.tx_bytes,
         usage.live if usage else 0,
-        usage.capacity if usage else segment.info.connections,
+        usage.capacity if usage else found.capacity,
         usage.differ if usage else 0,
         {
             (slot.spec.service, slot.spec.frontend): _flow(
                 flows.service(slot.idx), usage and _at(usage.per_service, slot.idx)
             )
-            for slot in held.services.values()
+            for slot in found.services
         },
         {
-            key[:2]: _flow(flows.backend(slot.idx), usage and _at(usage.per_backend, slot.idx))
-            for key, slot in held.backends.items()
+            (slot.spec.pool, slot.spec.backend): _flow(
+                flows.backend(slot.idx), usage and _at(usage.per_backend, slot.idx)
+            )
+            for slot in found.backends
         },
-        {key[:2]: share for pool in pools for key, share in actuator.shares(pool).items()},
-        tuple(_worker(worker) for worker in segment.workers()),
+        {key[:2]: share for shares in found.shares for key, share in shares.items()},
+        tuple(_worker(worker) for worker in found.workers),
     )
 
 
