@@ -84,7 +84,7 @@ path_data(struct path_buffer *buffer)
 	return buffer->bytes + PATH_HEADROOM_BYTES;
 }
 
-/* What a NIC's write of a new packet amounts to: addresses and the client's port. */
+/* What a NIC's write of a new packet amounts to: the Ethernet header and the client's port. */
 static void
 path_refill(struct path_port *p, uint8_t *data)
 {
@@ -95,6 +95,8 @@ path_refill(struct path_port *p, uint8_t *data)
 	if (p->flows > 1)
 		flow += (uint32_t)((bench_random(&p->random) >> 32) * p->flows >> 32);
 	memcpy(ether->dst, path_port_mac, 6);
+	memset(ether->src, 2, 6);
+	ether->type = TIARA_BE16(TIARA_ETHERTYPE_IPV4);
 	tcp->src_port = htons((uint16_t)(1024 + flow));
 }
 
@@ -161,7 +163,6 @@ path_write_buffer(struct path_buffer *buffer, uint32_t number)
 	struct tiara_tcp *tcp = (void *)(ip + 1);
 
 	memset(buffer, 0, sizeof(*buffer));
-	ether->type = TIARA_BE16(TIARA_ETHERTYPE_IPV4);
 	*ip = (struct tiara_ipv4){
 		.version_ihl = 0x45,
 		.total_bytes = htons(PATH_FRAME_BYTES - sizeof(*ether)),
