@@ -19,6 +19,7 @@ IMAGES = ("tiara/balancer", "tiara/backend", "tiara/client")
 BUILT_SERVICES = ("balancer", "b1", "client")  # one for each image
 DATAPLANE, CONTROLPLANE = "dataplane", "controlplane"
 WAIT_S = 30.0
+SILENCE_S = 60.0  # how long docker may take to start a killed container on a busy machine
 
 
 class Bed:
@@ -78,10 +79,12 @@ class Bed:
 
     def inspect(self, service: str) -> dict[str, Any]:
         """All that docker knows of a service's container."""
-        container = self.compose("ps", "--all", "--quiet", service).strip()
-        [found] = json.loads(self.engine.docker("inspect", container))
+        [found] = json.loads(self.engine.docker("inspect", self._container(service)))
         described: dict[str, Any] = found
         return described
+
+    def _container(self, service: str) -> str:
+        return f"{self.project}-{service}-1"
 
     def state(self, service: str) -> dict[str, Any]:
         """The state of a service's container: Status, ExitCode ..."""
@@ -94,11 +97,11 @@ class Bed:
 
     def kill(self, *services: str) -> None:
         """kill -9 of the containers' processes."""
-        self.compose("kill", "--signal", "KILL", *services)
+        self.engine.docker("kill", "--signal", "KILL", *map(self._container, services))
 
     def start(self, *services: str) -> None:
         """Starts killed containers again."""
-        self.compose("start", *services)
+        self.engine.docker("start", *map(self._container, services))
 
     def logs(self, *services: str) -> str:
         """What the containers said last."""
@@ -139,9 +142,7 @@ class Bed:
             except EngineError as error:
                 last = f"\n{error}"
             time.sleep(0.1)
-        raise EngineError(
-            f"waited {wait_s:.0f} s for {what}{last}\n{self.logs(DATAPLANE, CONTROLPLANE, 'balancer')}"
-        )
+        raise EngineError(f"waited {wait_s:.0f} s for {what}{last}")
 
     def wait_ready(self) -> None:
         """Until both daemons run and know the newest revision."""
@@ -149,7 +150,9 @@ class Bed:
 
     def traffic(self) -> ContainerTraffic:
         """The holder, in the client's container."""
-        command = [*self._compose, "exec", "--no-TTY", "client", "python3", "/usr/local/bin/holder.py"]
+        silence = f"TIARA_SILENCE_S={SILENCE_S:.0f}"
+        command = [*self._compose, "exec", "--no-TTY", "--env", silence, "client"]
+        command += ["python3", "/usr/local/bin/holder.py"]
         return ContainerTraffic([self.engine.docker_path, *command], self.engine.env)
 
 
@@ -168,3 +171,11 @@ class ContainerTraffic(Traffic):
             stderr=self._log,
             start_new_session=True,
         )
+
+    def settle(self, since: float, hold_s: float) -> None:
+        """Waits until hold_s after `since` and until each flow has had an answer or is broken."""
+        time.sleep(max(0.0, since + hold_s - time.monotonic()))
+        while (elapsed := time.monotonic() - since) < SILENCE_S + 1.5:
+            if self._ask("waiting")["oldest_ms"] < elapsed * 1000:
+                return
+            time.sleep(0.05)

@@ -18,7 +18,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 import tomllib
 from collections.abc import Callable, Mapping
@@ -34,7 +33,7 @@ SUITE = "bookworm"
 PLUGIN_SUITE = "trixie"  # Debian 12 has no compose v2
 PLUGINS = {"docker-compose": "docker-compose", "docker-buildx": "docker-buildx"}
 BRIDGE = "tiara-test0"  # own-engine.yml names the network's bridge so
-CGROUP = f"tiara-containers-{os.getpid()}"
+CGROUP = "tiara-containers"
 START_WAIT_S = 60.0
 _KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 _PR_SET_PDEATHSIG = 1
@@ -118,7 +117,7 @@ class OwnEngine(Engine):
                 )
         CACHE.mkdir(parents=True, exist_ok=True)
         self._process: subprocess.Popen[bytes] | None = None
-        self._folder = Path(tempfile.mkdtemp(prefix="tiara-engine-", dir="/run"))
+        self._folder = Path("/run") / f"tiara-engine-{os.getpid()}"
         self._lock = LOCK.open("w")
         # Debian's own before another in PATH: it fits Debian's dockerd
         self.docker_path = "/usr/bin/docker" if Path("/usr/bin/docker").exists() else "docker"
@@ -141,6 +140,9 @@ class OwnEngine(Engine):
         except BlockingIOError:
             say("waiting for another testbed on this machine to end")
             fcntl.flock(self._lock, fcntl.LOCK_EX)
+        for stale in self._folder.parent.glob("tiara-engine-*"):
+            shutil.rmtree(stale, ignore_errors=True)  # of a run that was killed
+        self._folder.mkdir()
         _plugins(say)
         base = _base(say)
         wheels = _wheels(say)
@@ -186,6 +188,8 @@ class OwnEngine(Engine):
         process, self._process = self._process, None
         if process is not None:
             self._terminate(process)
+        if not self._folder.exists():  # another one's turn: nothing here is ours
+            return
         _remove_cgroups()
         with suppress(EngineError):  # it is there only if the containers were not taken down
             run("ip", "link", "delete", BRIDGE)

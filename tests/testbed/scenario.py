@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bed import CONTROLPLANE, DATAPLANE, Bed
-from engine import BRIDGE, CACHE, CGROUP, ROOT, Engine, Say
+from engine import BRIDGE, CACHE, CGROUP, ROOT, Engine, EngineError, Say
 from testbed.traffic import Report, Traffic
 
 PAGE = ROOT / "docs" / "testbed.md"
@@ -172,6 +172,8 @@ def played(engine: Engine, say: Say) -> Run:
     bed = Bed(engine, say)
     try:
         found = Scenario(bed, say).play()
+    except EngineError as error:
+        raise EngineError(f"{error}\n{bed.logs(DATAPLANE, CONTROLPLANE, 'balancer')}") from None
     finally:
         say("removing containers, networks, volumes, images")
         bed.close()
