@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 from engine import ROOT, Engine, EngineError, Say
+from testbed.holder import SILENCE_S
 from testbed.traffic import Traffic
 
 PROJECT = "tiara-test"
@@ -19,7 +20,6 @@ IMAGES = ("tiara/balancer", "tiara/backend", "tiara/client")
 BUILT_SERVICES = ("balancer", "b1", "client")  # one for each image
 DATAPLANE, CONTROLPLANE = "dataplane", "controlplane"
 WAIT_S = 30.0
-SILENCE_S = 60.0  # how long docker may take to start a killed container on a busy machine
 
 
 class Bed:
@@ -150,9 +150,7 @@ class Bed:
 
     def traffic(self) -> ContainerTraffic:
         """The holder, in the client's container."""
-        silence = f"TIARA_SILENCE_S={SILENCE_S:.0f}"
-        command = [*self._compose, "exec", "--no-TTY", "--env", silence, "client"]
-        command += ["python3", "/usr/local/bin/holder.py"]
+        command = [*self._compose, "exec", "--no-TTY", "client", "python3", "/usr/local/bin/holder.py"]
         return ContainerTraffic([self.engine.docker_path, *command], self.engine.env)
 
 
