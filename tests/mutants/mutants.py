@@ -16,6 +16,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 import tomllib
 from collections.abc import Iterator
@@ -129,10 +130,15 @@ class Copy:
         run(["ninja", "-C", str(self.folder / build), target], self.folder, "does not compile")
 
     def green(self, *command: str, log: str, env: dict[str, str]) -> bool:
-        with (self.folder / f"{log}.log").open("w") as file:
+        """A test that fails half way leaves its files in a folder that goes."""
+        with (
+            (self.folder / f"{log}.log").open("w") as file,
+            tempfile.TemporaryDirectory(prefix="tiara-mutant-", dir="/dev/shm") as scratch,
+        ):
+            env = {**os.environ, **env, "TIARA_TEST_FOLDER": scratch}
             try:
                 done = subprocess.run(command, cwd=self.tree, stdout=file, stderr=subprocess.STDOUT,
-                                      env={**os.environ, **env}, timeout=SECONDS, check=False)  # fmt: skip
+                                      env=env, timeout=SECONDS, check=False)  # fmt: skip
             except subprocess.TimeoutExpired:
                 return False
         if command[0] == sys.executable and done.returncode not in (0, 1):
