@@ -105,7 +105,7 @@ bench_note_refused(struct bench *b, uint64_t key)
 static double
 bench_fill(struct bench *b)
 {
-	struct tiara_inserter inserter = {.owner = 0};
+	struct tiara_writer writer = {.owner = 0};
 	double start = bench_now_s();
 
 	for (uint64_t first = 0; first < b->connections; first += BENCH_BURST) {
@@ -126,7 +126,7 @@ bench_fill(struct bench *b)
 			word.entry.backend_idx = bench_backend(key[i]);
 			word.entry.state = TIARA_STATE_ESTABLISHED;
 			word.entry.last_seen = b->age.now;
-			if (tiara_table_insert(&b->map, &b->age, &inserter, hash[i], &word,
+			if (tiara_table_insert(&b->map, &b->age, &writer, hash[i], &word,
 					       &found) != TIARA_OK)
 				bench_note_refused(b, key[i]);
 		}

@@ -19,7 +19,6 @@
 enum { CREATE_SMALL_PAGE_BYTES = 4096, CREATE_NEIGHBOUR_MIN = 1024 };
 
 #define CREATE_CONNECTIONS_MAX (UINT64_C(1) << 34) /* a bucket number has 32 bits */
-#define CREATE_BACKEND_MAX     (UINT64_C(1) << 24)
 #define CREATE_HEAP_MIN        (UINT64_C(1) << 20)
 #define CREATE_HEAP_MAX        (UINT64_C(1) << 40)
 
@@ -67,7 +66,7 @@ control_geometry_check(const struct tiara_segment_config *config, struct tiara_e
 		{"connections", config->connections, 1, CREATE_CONNECTIONS_MAX},
 		{"worker_max", config->worker_max, 1, TIARA_WORKER_MAX},
 		{"service_max", config->service_max, 1, TIARA_SERVICE_LIMIT},
-		{"backend_max", config->backend_max, 1, CREATE_BACKEND_MAX},
+		{"backend_max", config->backend_max, 1, TIARA_BACKEND_LIMIT},
 		{"heap_bytes", config->heap_bytes, CREATE_HEAP_MIN, CREATE_HEAP_MAX},
 	};
 	enum tiara_status status = TIARA_OK;
@@ -106,6 +105,9 @@ control_geometry_fill(struct tiara_segment *s)
 				   TIARA_ROOT_CNT * sizeof(struct tiara_root));
 	s->neighbour_off = create_place(&end, TIARA_LINE_BYTES,
 					s->neighbour_cnt * sizeof(struct tiara_neighbour));
+	s->move_off = create_place(&end, TIARA_LINE_BYTES, TIARA_MOVE_STRIPES * sizeof(uint32_t));
+	s->move_log_off = create_place(&end, TIARA_LINE_BYTES,
+				       (s->worker_max + 1u) * sizeof(struct tiara_move_log));
 	s->heap_off = create_place(&end, TIARA_HEAP_UNIT_BYTES, s->heap_bytes);
 	s->table_off = create_place(&end, s->page_bytes,
 				    s->bucket_cnt * sizeof(struct tiara_bucket));

@@ -47,7 +47,7 @@ struct control_state {
 	struct control_names service_by_frontend;
 	struct control_quarantine quarantine;
 	struct tiara_change *change; /* the open one */
-	struct tiara_inserter inserter;
+	struct tiara_writer writer;
 };
 
 struct tiara_handle {

@@ -112,7 +112,9 @@ push_meet(const struct push *p, struct tiara_found *found, const union tiara_wor
 		return TIARA_OK;
 	if (!p->replace && push_backend_in_use(p, found->word.entry.backend_idx))
 		return TIARA_CONFLICT;
-	return tiara_table_replace(found, word) ? TIARA_OK : TIARA_BUSY;
+	return tiara_table_replace(&p->handle->map, &p->handle->state->writer, found, word)
+		       ? TIARA_OK
+		       : TIARA_BUSY;
 }
 
 /* BUSY: a worker changed the entry meanwhile. */
@@ -123,7 +125,7 @@ push_insert(const struct push *p, uint64_t hash, const union tiara_word *word)
 	struct tiara_found found;
 
 	for (int i = 0; i < PUSH_TRIES && status == TIARA_BUSY; i++) {
-		status = tiara_table_insert(&p->handle->map, &p->age, &p->handle->state->inserter,
+		status = tiara_table_insert(&p->handle->map, &p->age, &p->handle->state->writer,
 					    hash, word, &found);
 		if (status == TIARA_EXISTS)
 			status = push_meet(p, &found, word);

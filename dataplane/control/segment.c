@@ -164,8 +164,9 @@ segment_state_make(struct tiara_handle *handle, struct tiara_error *error)
 	state->heap_bits = calloc((state->heap_units + 63) / 64, 8);
 	state->quarantine.counted_generation = UINT64_MAX;
 	/* A tentative word of a killed predecessor must not look like one of ours. */
-	state->inserter.owner = TIARA_OWNER_CONTROL;
-	if (getrandom(&state->inserter.nonce, sizeof(state->inserter.nonce), 0) < 0)
+	state->writer.owner = TIARA_OWNER_CONTROL;
+	state->writer.search_max = TIARA_SEARCH_BULK;
+	if (getrandom(&state->writer.nonce, sizeof(state->writer.nonce), 0) < 0)
 		return control_error(error, TIARA_IO, "", "no random numbers: getrandom: %s",
 				     strerror(errno));
 	if (!state->heap_bits)

@@ -87,7 +87,8 @@ connection_touch_once(struct tiara_worker *w, struct tiara_frame *f)
 {
 	union tiara_word used = connection_used(w, f);
 
-	if (used.value == f->found.word.value || tiara_table_replace(&f->found, &used))
+	if (used.value == f->found.word.value ||
+	    tiara_table_replace(w->map, &w->writer, &f->found, &used))
 		return true;
 	tiara_event_wk(w, TIARA_EVENT_TOUCH_RACE);
 	return false;

@@ -34,7 +34,7 @@ insert_follow(struct tiara_worker *w, struct tiara_frame *f)
 static void
 insert_new(struct tiara_worker *w, struct tiara_frame *f, const union tiara_word *word)
 {
-	switch (tiara_table_insert(w->map, &w->age, &w->inserter, f->hash, word, &f->found)) {
+	switch (tiara_table_insert(w->map, &w->age, &w->writer, f->hash, word, &f->found)) {
 	case TIARA_OK:
 		tiara_event_wk(w, TIARA_EVENT_CONNECTION_NEW);
 		break;
@@ -53,7 +53,7 @@ insert_one(struct tiara_worker *w, struct tiara_frame *f)
 {
 	union tiara_word word = insert_word(w, f);
 
-	if (f->found.slot && tiara_table_replace(&f->found, &word)) {
+	if (f->found.slot && tiara_table_replace(w->map, &w->writer, &f->found, &word)) {
 		tiara_event_wk(w, TIARA_EVENT_CONNECTION_RESELECTED);
 		return;
 	}

@@ -71,7 +71,7 @@ worker_sweep_slice(struct tiara_worker *w)
 {
 	struct tiara_sweep_counts counts = {0};
 
-	tiara_sweep_slice_wk(w->map, &w->age, w->number, &counts);
+	tiara_sweep_slice_wk(w->map, &w->age, &w->writer, &counts);
 	tiara_count_wk(&w->counters->event_cnt[TIARA_EVENT_SWEPT_EXPIRED], counts.expired);
 	tiara_count_wk(&w->counters->event_cnt[TIARA_EVENT_SWEPT_GONE], counts.gone);
 	tiara_count_wk(&w->counters->event_cnt[TIARA_EVENT_SWEPT_TENTATIVE], counts.tentative);
@@ -146,11 +146,12 @@ worker_sweep_interval(const struct tiara_worker *w)
 }
 
 /* Its numbers go on where an earlier start on this segment cannot have come to. */
-static struct tiara_inserter
-worker_inserter(const struct tiara_map *map, uint32_t number)
+static struct tiara_writer
+worker_writer(const struct tiara_map *map, uint32_t number)
 {
-	return (struct tiara_inserter){
+	return (struct tiara_writer){
 		.owner = (uint8_t)number,
+		.search_max = TIARA_SEARCH_PATH,
 		.nonce = (uint32_t)(map->segment->node.start_cnt << 24),
 	};
 }
@@ -170,7 +171,7 @@ tiara_worker_init_ctl(struct tiara_worker *w, const struct tiara_map *map, uint3
 		.counters = tiara_map_counters(map, number),
 		.service_counters = tiara_map_flow_counters(map, number),
 		.view = tiara_view_of(map, 0),
-		.inserter = worker_inserter(map, number),
+		.writer = worker_writer(map, number),
 	};
 	w->backend_counters = w->service_counters + map->segment->service_max;
 	w->age.view = &w->view;

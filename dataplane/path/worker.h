@@ -30,7 +30,7 @@ struct tiara_worker {
 	struct tiara_age age;
 	uint32_t tick;
 	/* kept from burst to burst */
-	struct tiara_inserter inserter;
+	struct tiara_writer writer;
 	uint64_t last_tsc;
 	uint64_t sweep_next_tsc;
 	bool last_busy;

@@ -1,28 +1,48 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What table.c and sweep.c agree on: which words may be overwritten. */
+/* What insert.c, move.c and sweep.c agree on: which words may be overwritten. */
 #ifndef TIARA_TABLE_REUSE_H
 #define TIARA_TABLE_REUSE_H
 
+#include "slot.h"
 #include "step.h"
 #include "table.h"
-#include "word.h"
 
 enum {
 	REUSE_TENTATIVE_TICKS = 2
 }; /* an insert takes microseconds: its process is dead or stopped */
 
-static inline union tiara_word
-reuse_load(const struct tiara_entry *slot)
-{
-	return (union tiara_word){.all = word_load(slot)};
-}
-
 /* A tentative word whose owner will not come back, or will find its commit refused. */
 static inline bool
 reuse_stale(const struct tiara_age *age, const union tiara_word *word)
 {
-	return word->entry.state == TIARA_STATE_TENTATIVE &&
-	       tiara_tick_age(age->now, word->entry.last_seen) > REUSE_TENTATIVE_TICKS;
+	uint8_t ticks = (uint8_t)(age->now - word->tentative.tick);
+
+	/* The last 64 of 256: its owner read a newer tick than we did. */
+	return word->entry.state == TIARA_STATE_TENTATIVE && ticks > REUSE_TENTATIVE_TICKS &&
+	       ticks < 192;
+}
+
+/*
+ * Ours alone: no other live process has our number, and we repeat no nonce. So a commit that finds
+ * it finds what was placed, never gone in between, and a late abort by another hits no later one.
+ */
+static inline union tiara_word
+reuse_tentative(const struct tiara_age *age, struct tiara_writer *writer, uint64_t key)
+{
+	union tiara_word w = {.key = key};
+
+	w.tentative.nonce = writer->nonce++;
+	w.tentative.tick = (uint8_t)age->now;
+	w.tentative.owner = writer->owner;
+	w.tentative.state = TIARA_STATE_TENTATIVE;
+	return w;
+}
+
+/* A live word of an entry that is between two slots. */
+static inline bool
+reuse_in_transit(const union tiara_word *word)
+{
+	return (word->entry.flags & (TIARA_ENTRY_MOVING | TIARA_ENTRY_ARRIVING)) != 0;
 }
 
 static inline uint8_t
@@ -78,6 +98,33 @@ reuse_backend_unused(const struct tiara_map *map, const struct tiara_view *view,
 		return false;
 	now = reuse_view_now(map);
 	return reuse_is_unused(reuse_backend_use(&now, backend_idx));
+}
+
+enum reuse {
+	REUSE_TAKE,  /* empty, expired, or left by a dead insert: the place is free */
+	REUSE_SPARE, /* unconfirmed for over a tick: gives way before anything else does */
+	REUSE_HELD,  /* a connection */
+	REUSE_LEAVE, /* in flight, or of a generation that we do not know */
+};
+
+static inline enum reuse
+reuse_judge(const struct tiara_map *map, const struct tiara_age *age, const union tiara_word *word)
+{
+	if (word->entry.state == TIARA_STATE_EMPTY)
+		return REUSE_TAKE;
+	if (!tiara_word_live(word))
+		return reuse_stale(age, word) ? REUSE_TAKE : REUSE_LEAVE;
+	if (reuse_in_transit(word))
+		return REUSE_LEAVE;
+	if (reuse_service_use(age->view, word->entry.service_idx) != TIARA_USE_ACTIVE)
+		return reuse_service_unused(map, age->view, word->entry.service_idx) ? REUSE_TAKE
+										     : REUSE_LEAVE;
+	if (tiara_entry_expired(age, word))
+		return REUSE_TAKE;
+	if (word->entry.flags & TIARA_ENTRY_UNCONFIRMED &&
+	    tiara_tick_age(age->now, word->entry.last_seen) > 1)
+		return REUSE_SPARE;
+	return REUSE_HELD;
 }
 
 #endif

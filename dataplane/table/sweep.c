@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "move.h"
 #include "reuse.h"
 
 /*
@@ -68,19 +69,27 @@ sweep_reason(const struct tiara_map *map, const struct tiara_age *age, const uni
 	return tiara_entry_expired(age, word) ? &counts->expired : NULL;
 }
 
-/* Until the slot holds nothing to clear: a word that changed under us is judged anew. */
+/*
+ * Until the slot holds nothing to clear: a word that changed under us is judged anew. A move is
+ * ended first: its mover may be dead.
+ */
 static void
-sweep_entry(const struct tiara_map *map, const struct tiara_age *age, struct tiara_entry *slot,
-	    struct tiara_sweep_counts *counts)
+sweep_entry(const struct tiara_map *map, const struct tiara_age *age, struct tiara_writer *writer,
+	    struct tiara_entry *slot, struct tiara_sweep_counts *counts)
 {
 	for (;;) {
-		union tiara_word w = reuse_load(slot);
-		uint32_t *reason = sweep_reason(map, age, &w, counts);
+		union tiara_word w = slot_load(slot);
+		uint32_t *reason;
 
+		if (tiara_word_live(&w) && reuse_in_transit(&w)) {
+			tiara_move_help(map, writer, w.key);
+			continue;
+		}
+		reason = sweep_reason(map, age, &w, counts);
 		if (!reason)
 			return;
 		TIARA_STEP(8);
-		if (!word_cas(slot, w.all, 0))
+		if (!slot_swap(slot, w, (union tiara_word){.all = 0}))
 			continue;
 		++*reason;
 		return;
@@ -88,11 +97,11 @@ sweep_entry(const struct tiara_map *map, const struct tiara_age *age, struct tia
 }
 
 static void
-sweep_bucket(const struct tiara_map *map, const struct tiara_age *age, struct tiara_bucket *bucket,
-	     struct tiara_sweep_counts *counts)
+sweep_bucket(const struct tiara_map *map, const struct tiara_age *age, struct tiara_writer *writer,
+	     struct tiara_bucket *bucket, struct tiara_sweep_counts *counts)
 {
 	for (int i = 0; i < TIARA_BUCKET_ENTRIES; i++)
-		sweep_entry(map, age, &bucket->entry[i], counts);
+		sweep_entry(map, age, writer, &bucket->entry[i], counts);
 }
 
 /* S1 to S3: the number of a slice that is ours now. */
@@ -111,14 +120,14 @@ sweep_claim(const struct tiara_map *map, uint64_t *mine)
 }
 
 void
-tiara_sweep_slice_wk(const struct tiara_map *map, const struct tiara_age *age, uint32_t worker,
-		     struct tiara_sweep_counts *counts)
+tiara_sweep_slice_wk(const struct tiara_map *map, const struct tiara_age *age,
+		     struct tiara_writer *writer, struct tiara_sweep_counts *counts)
 {
-	uint64_t *mine = &map->worker[worker].sweep_slice;
+	uint64_t *mine = &map->worker[writer->owner].sweep_slice;
 	uint64_t slice = sweep_claim(map, mine) % tiara_sweep_slices_per_pass(map);
 	uint64_t first = slice * TIARA_SWEEP_SLICE_BUCKETS;
 
 	for (uint64_t i = 0; i < TIARA_SWEEP_SLICE_BUCKETS && first + i <= map->bucket_mask; i++)
-		sweep_bucket(map, age, &map->bucket[first + i], counts);
+		sweep_bucket(map, age, writer, &map->bucket[first + i], counts);
 	__atomic_store_n(mine, UINT64_MAX, __ATOMIC_RELEASE); /* S4, with O2 */
 }

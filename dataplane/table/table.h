@@ -35,10 +35,19 @@ struct tiara_found {
 	union tiara_word word;
 };
 
-/* Who inserts: owner number and a running nonce, private to one thread. */
-struct tiara_inserter {
-	uint8_t owner;
+/* Who changes entries. Private to one thread; no two living threads have one owner number. */
+struct tiara_writer {
+	uint8_t owner;       /* worker number or TIARA_OWNER_CONTROL */
+	uint16_t search_max; /* buckets an insert looks at to make room by moves; 0: it makes none */
 	uint32_t nonce;
+	uint64_t moved_cnt;     /* entries it moved */
+	uint64_t reclaimed_cnt; /* unconfirmed entries it took the place of */
+};
+
+enum {
+	/* Measured: first refusal at 93 % (packet path) and 97 % occupancy (docs/design/0007). */
+	TIARA_SEARCH_PATH = 42,
+	TIARA_SEARCH_BULK = 170,
 };
 
 static inline uint64_t
@@ -48,6 +57,18 @@ tiara_key(tiara_be32 client_addr, tiara_be16 client_port, uint16_t service_idx)
 					.client_port = client_port,
 					.service_idx = service_idx}};
 	return w.key;
+}
+
+/* What a word has only while its entry moves: flags, and the mover in the backend's top byte. */
+#define TIARA_WORD_TRANSIT                                                                         \
+	((uint64_t)(TIARA_ENTRY_MOVING | TIARA_ENTRY_ARRIVING) << 56 | UINT64_C(0xff000000))
+
+/* The connection that a live word stands for, whether it is moving or not, marked or not. */
+static inline union tiara_word
+tiara_word_plain(union tiara_word word)
+{
+	word.value &= ~(TIARA_WORD_TRANSIT | (uint64_t)TIARA_ENTRY_OVERFLOW << 56);
+	return word;
 }
 
 /* From NEW on: readers see it. */
@@ -74,32 +95,45 @@ tiara_tick_age(uint16_t now, uint16_t last_seen)
 bool tiara_entry_expired(const struct tiara_age *age, const union tiara_word *word);
 
 /*
- * Burst lookup: hash[i] of key[i] in, found[i] out (expired entries are absent). Prefetches all,
- * then compares. cnt <= TIARA_BURST (path/frame.h) is usual; any is allowed.
+ * Burst lookup: hash[i] of key[i] in, found[i] out (expired entries are absent). Lines are asked for
+ * TIARA_TABLE_AHEAD keys ahead; any cnt is allowed.
  */
+enum { TIARA_TABLE_AHEAD = 32 };
 void tiara_table_lookup(const struct tiara_map *map, const struct tiara_age *age,
 			const uint64_t *key, const uint64_t *hash, uint32_t cnt,
 			struct tiara_found *found);
 
+/* One key, expired or not: its live word now, or slot NULL. */
+struct tiara_found tiara_table_find(const struct tiara_map *map, uint64_t key, uint64_t hash);
+
 /*
  * Find or insert. `word` is the entry wanted (live state, hash is its key's). OK: inserted, found
- * holds it. EXISTS: found holds the live entry that was there or won. FULL: both buckets are full,
- * found->slot is NULL, nothing was changed (also the answer, never met, after 2^16 looks at buckets
- * that others keep changing).
+ * holds it. EXISTS: found holds the live entry that was there or won. FULL: both buckets are full
+ * and no moves within the writer's search made room; found->slot is NULL, the key is absent (also the
+ * answer, never met, after 2^16 looks at buckets that others keep changing).
  */
 TIARA_MUST_CHECK enum tiara_status tiara_table_insert(const struct tiara_map *map,
 						      const struct tiara_age *age,
-						      struct tiara_inserter *inserter,
-						      uint64_t hash, const union tiara_word *word,
+						      struct tiara_writer *writer, uint64_t hash,
+						      const union tiara_word *word,
 						      struct tiara_found *found);
 
+/* The same for cnt words, in order: status[i] and found[i] are what tiara_table_insert says. */
+void tiara_table_insert_burst(const struct tiara_map *map, const struct tiara_age *age,
+			      struct tiara_writer *writer, const uint64_t *hash,
+			      const union tiara_word *word, uint32_t cnt, struct tiara_found *found,
+			      enum tiara_status *status);
+
 /*
- * Replaces exactly found->word in its slot by a live word of the same key, and found->word with it;
- * false: someone changed it meanwhile, nothing was done. A touch is this with a newer last_seen.
+ * Replaces exactly found->word by a live word of the same key, and found->word with it; false:
+ * someone changed it meanwhile, nothing was done. An entry that is moving is helped to its place
+ * first, and found->slot follows it. A touch is this with a newer last_seen.
  */
-bool tiara_table_replace(struct tiara_found *found, const union tiara_word *word);
-/* Removes exactly found->word. */
-bool tiara_table_remove(const struct tiara_found *found);
+bool tiara_table_replace(const struct tiara_map *map, struct tiara_writer *writer,
+			 struct tiara_found *found, const union tiara_word *word);
+/* Removes exactly found->word; as above. */
+bool tiara_table_remove(const struct tiara_map *map, struct tiara_writer *writer,
+			struct tiara_found *found);
 
 /* ---- sweep ---- */
 
@@ -112,13 +146,13 @@ struct tiara_sweep_counts {
 /* Data-plane start, before any worker: slices a killed one left half swept count for nothing. */
 void tiara_sweep_start_ctl(const struct tiara_map *map);
 /*
- * Claims and sweeps one slice of TIARA_SWEEP_SLICE_BUCKETS buckets: clears expired entries, entries
- * of services and backends that are not in use in age->view, tentative entries over two ticks old.
- * Adds to *counts.
+ * Claims and sweeps one slice of TIARA_SWEEP_SLICE_BUCKETS buckets for the worker that writer->owner
+ * is: clears expired entries, entries of services and backends that are not in use in age->view,
+ * tentative entries over two ticks old; ends moves that it meets. Adds to *counts.
  */
 enum { TIARA_SWEEP_SLICE_BUCKETS = 256 };
-void tiara_sweep_slice_wk(const struct tiara_map *map, const struct tiara_age *age, uint32_t worker,
-			  struct tiara_sweep_counts *counts);
+void tiara_sweep_slice_wk(const struct tiara_map *map, const struct tiara_age *age,
+			  struct tiara_writer *writer, struct tiara_sweep_counts *counts);
 uint64_t tiara_sweep_slices_per_pass(const struct tiara_map *map);
 /*
  * True when every slice claimed from `from_claimed` on (a value read of sweep_claimed) for one whole

@@ -17,6 +17,8 @@ struct tiara_map {
 	struct tiara_worker_slot *worker;
 	struct tiara_root *root;
 	struct tiara_neighbour *neighbour;
+	uint32_t *move;                  /* counters, by stripe */
+	struct tiara_move_log *move_log; /* by worker; the control plane's is at worker_max */
 	struct tiara_bucket *bucket;
 	uint64_t bucket_mask;
 	uint32_t neighbour_mask;
@@ -50,6 +52,8 @@ tiara_map_of(void *base)
 		.worker = (void *)(b + s->worker_off),
 		.root = (void *)(b + s->root_off),
 		.neighbour = (void *)(b + s->neighbour_off),
+		.move = (void *)(b + s->move_off),
+		.move_log = (void *)(b + s->move_log_off),
 		.bucket = (void *)(b + s->table_off),
 		.bucket_mask = s->bucket_cnt - 1,
 		.neighbour_mask = s->neighbour_cnt - 1,

@@ -27,7 +27,7 @@ word_cas(void *at, unsigned __int128 from, unsigned __int128 to)
 
 /*
  * Bit i: word i of the line begins with key. Two wide loads that nobody promises to be atomic: a
- * filter. The clobber makes each call read the memory anew.
+ * filter. The clobbers make each call read the memory anew, before whatever is read next.
  */
 static inline uint32_t
 word_match(const void *line, uint64_t key)
@@ -38,6 +38,7 @@ word_match(const void *line, uint64_t key)
 	__asm__ volatile("" ::: "memory");
 	low = _mm256_load_si256(at);
 	high = _mm256_load_si256(at + 1);
+	__asm__ volatile("" : "+x"(low), "+x"(high)::"memory");
 	keys = _mm256_permute4x64_epi64(_mm256_unpacklo_epi64(low, high), 0xd8);
 	keys = _mm256_cmpeq_epi64(keys, _mm256_set1_epi64x((long long)key));
 	return (uint32_t)_mm256_movemask_pd(_mm256_castsi256_pd(keys));

@@ -10,7 +10,7 @@ package tiara_layout_pkg;
   // A package offers more than one module uses.
   /* verilator lint_off UNUSEDPARAM */
 
-  localparam logic [63:0] LayoutId = 64'h47a0d1c081fb2614;
+  localparam logic [63:0] LayoutId = 64'h1c06973274f64cbf;
 
   // enum tiara_limit
   localparam int unsigned LineBytes = 64;
@@ -20,6 +20,9 @@ package tiara_layout_pkg;
   localparam int unsigned RootCnt = 16;
   localparam int unsigned RootWaitingMax = 8;
   localparam int unsigned ServiceLimit = 65536;
+  localparam int unsigned BackendLimit = 16777216;
+  localparam int unsigned MoveStripes = 4096;
+  localparam int unsigned MoveLogKeys = 8191;
   localparam int unsigned TimeoutTicksMax = 32768;
   localparam int unsigned NameBytes = 64;
   localparam int unsigned UidBytes = 16;
@@ -72,7 +75,9 @@ package tiara_layout_pkg;
     EventSweptExpired = 8'd8,
     EventSweptGone = 8'd9,
     EventSweptTentative = 8'd10,
-    EventGenerationChange = 8'd11
+    EventGenerationChange = 8'd11,
+    EventMoved = 8'd12,
+    EventReclaimed = 8'd13
   } tiara_event_e;
 
   typedef enum logic [7:0] {
@@ -87,6 +92,10 @@ package tiara_layout_pkg;
 
   // enum tiara_entry_flag
   localparam logic [7:0] EntryPushed = 8'd1;
+  localparam logic [7:0] EntryUnconfirmed = 8'd2;
+  localparam logic [7:0] EntryMoving = 8'd4;
+  localparam logic [7:0] EntryArriving = 8'd8;
+  localparam logic [7:0] EntryOverflow = 8'd128;
 
   typedef enum logic [7:0] {
     UseFree = 8'd0,
@@ -125,9 +134,10 @@ package tiara_layout_pkg;
 
   localparam int unsigned TentativeBytes = 16;
   typedef struct packed {
-    logic [7:0] owner;
+    logic [7:0] flags;
     logic [7:0] state;
-    logic [15:0] last_seen;
+    logic [7:0] owner;
+    logic [7:0] tick;
     logic [31:0] nonce;
     logic [15:0] service_idx;
     logic [15:0] client_port;
@@ -219,6 +229,12 @@ package tiara_layout_pkg;
     logic [31:0] addr;
   } tiara_neighbour_t;
 
+  localparam int unsigned MoveLogBytes = 65536;
+  typedef struct packed {
+    logic [8190:0][63:0] key;
+    logic [63:0] cnt;
+  } tiara_move_log_t;
+
   localparam int unsigned WorkerSlotBytes = 64;
   typedef struct packed {
     logic [15:0][7:0] pad;
@@ -278,7 +294,9 @@ package tiara_layout_pkg;
     logic [63:0] tick_next_tsc;
     logic [55:0][7:0] pad2;
     logic [63:0] generation;
-    logic [47:0][7:0] pad1;
+    logic [31:0][7:0] pad1;
+    logic [63:0] move_log_off;
+    logic [63:0] move_off;
     logic [1:0][63:0] table_secret;
     logic [63:0] table_off;
     logic [63:0] heap_bytes;

@@ -42,6 +42,8 @@ world_describe(struct tiara_segment *s, uint64_t bucket_cnt)
 	s->counter_off = world_take(&end, s->counter_stride);
 	s->root_off = world_take(&end, TIARA_ROOT_CNT * sizeof(struct tiara_root));
 	s->neighbour_off = world_take(&end, WORLD_NEIGHBOURS * sizeof(struct tiara_neighbour));
+	s->move_off = world_take(&end, TIARA_MOVE_STRIPES * sizeof(uint32_t));
+	s->move_log_off = world_take(&end, 2 * sizeof(struct tiara_move_log));
 	s->heap_off = world_take(&end, TIARA_ROOT_CNT * sizeof(struct world_blocks));
 	s->table_off = world_take(&end, bucket_cnt * sizeof(struct tiara_bucket));
 	return s->total_bytes = end;
@@ -177,13 +179,13 @@ world_burst(struct world *w)
 enum tiara_status
 world_push(struct world *w, const struct tiara_entry *entry)
 {
-	static struct tiara_inserter inserter = {.owner = TIARA_OWNER_CONTROL};
+	static struct tiara_writer writer = {.owner = TIARA_OWNER_CONTROL};
 	struct tiara_view view = tiara_view_of(&w->map, w->generation);
 	struct tiara_age age = {.view = &view, .now = (uint16_t)tiara_tick_now(&w->map)};
 	union tiara_word word = {.entry = *entry};
 	struct tiara_found found;
 
-	return tiara_table_insert(&w->map, &age, &inserter,
+	return tiara_table_insert(&w->map, &age, &writer,
 				  tiara_hash_inline(word.key, w->map.segment->table_secret), &word,
 				  &found);
 }

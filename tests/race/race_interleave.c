@@ -7,7 +7,7 @@
 
 static void step(int n);
 #define TIARA_STEP(n) step(n)
-#include "table/table.c"
+#include "table/insert.c"
 #include "table/sweep.c"
 
 enum { STEPS = 9, HITS = 3, KEY = 1, OWNER = 5, MINE = 10, THEIRS = 20 };
@@ -36,15 +36,15 @@ static struct {
 static void
 other_insert(uint8_t owner, uint16_t now)
 {
-	struct tiara_inserter inserter = {.owner = owner};
+	struct tiara_writer writer = {.owner = owner};
 	struct tiara_age age = {.view = other.world->age.view, .now = now};
 	union tiara_word w = world_word(KEY, 0, THEIRS, now);
 	struct tiara_found f;
 
-	other.status = tiara_table_insert(&other.world->map, &age, &inserter,
+	other.status = tiara_table_insert(&other.world->map, &age, &writer,
 					  world_hash(other.world, w.key), &w, &f);
 	if (other.action == ACTION_INSERT_AND_REMOVE && other.status == TIARA_OK) {
-		CHECK(tiara_table_remove(&f));
+		CHECK(tiara_table_remove(&other.world->map, &writer, &f));
 		other.status = TIARA_NOT_FOUND;
 	}
 }
@@ -53,7 +53,7 @@ static void
 other_commit(uint16_t now)
 {
 	CHECK(other.world->map.bucket[1].entry[3].state == TIARA_STATE_EMPTY);
-	other.world->map.bucket[1].entry[3] = world_word(KEY, 0, THEIRS, now).entry;
+	world_plant(other.world, 1, 3, world_word(KEY, 0, THEIRS, now));
 	other.status = TIARA_OK;
 }
 
@@ -64,7 +64,7 @@ other_sweep(void)
 	struct tiara_sweep_counts counts = {0};
 
 	age.now += 3;
-	tiara_sweep_slice_wk(&other.world->map, &age, 0, &counts);
+	tiara_sweep_slice_wk(&other.world->map, &age, &(struct tiara_writer){.owner = 0}, &counts);
 }
 
 static void
@@ -122,9 +122,9 @@ prepare_key(struct world *w, int before)
 	if (before > 1) {
 		old.tentative.state = TIARA_STATE_TENTATIVE;
 		old.tentative.owner = before == 2 ? 0 : 200;
-		old.tentative.last_seen = w->age.now;
+		old.tentative.tick = (uint8_t)w->age.now;
 	}
-	w->map.bucket[1].entry[2] = old.entry;
+	world_plant(w, 1, 2, old);
 }
 
 /*
@@ -134,7 +134,7 @@ prepare_key(struct world *w, int before)
 static bool
 test_insert(enum action action, int before, int at, int hit)
 {
-	struct tiara_inserter inserter = {.owner = OWNER};
+	struct tiara_writer writer = {.owner = OWNER};
 	struct world w;
 	struct tiara_found f, now;
 	union tiara_word mine;
@@ -143,7 +143,7 @@ test_insert(enum action action, int before, int at, int hit)
 	prepare(&w, action, at, hit);
 	prepare_key(&w, before);
 	mine = world_word(KEY, 0, MINE, w.age.now);
-	s = world_insert(&w, &inserter, &mine, &f);
+	s = world_insert(&w, &writer, &mine, &f);
 	now = world_find(&w, mine.key);
 	CHECK(s == TIARA_OK || s == TIARA_EXISTS);
 	CHECK(world_copies(&w, mine.key) == 1 && now.slot == f.slot && now.word.all == f.word.all);
@@ -174,9 +174,8 @@ test_sweep(enum action action, int at, int hit)
 
 	prepare(&w, action, at, hit);
 	for (uint32_t i = 0; i < 4; i++)
-		w.map.bucket[i % 2].entry[i] = world_word(50 + i, 0, WORLD_BACKENDS, w.age.now)
-						       .entry;
-	tiara_sweep_slice_wk(&w.map, &w.age, 1, &counts);
+		world_plant(&w, i % 2, (int)i, world_word(50 + i, 0, WORLD_BACKENDS, w.age.now));
+	tiara_sweep_slice_wk(&w.map, &w.age, &(struct tiara_writer){.owner = 1}, &counts);
 	CHECK(other.acted == (at >= 6));
 	for (uint32_t i = 0; i < 4; i++)
 		CHECK(world_copies(&w, world_word(50 + i, 0, 0, 0).key) == 0);

@@ -21,7 +21,7 @@ step(int n)
 }
 
 #define TIARA_STEP(n) step(n)
-#include "table/table.c"
+#include "table/insert.c"
 
 enum { STEPS = 6, HITS = 3, CHILD_OWNER = 5, OTHER_OWNER = 2 };
 enum { KEY = 1, BYSTANDER = 2 };
@@ -42,28 +42,28 @@ scene_tentative(struct world *w, uint8_t owner)
 	union tiara_word t = {.key = tiara_key(KEY, 80, 0)};
 
 	t.tentative.owner = owner;
-	t.tentative.last_seen = w->age.now;
+	t.tentative.tick = (uint8_t)w->age.now;
 	t.tentative.state = TIARA_STATE_TENTATIVE;
-	w->map.bucket[1].entry[3] = t.entry;
+	world_plant(w, 1, 3, t);
 }
 
 static void
 scene_make(struct world *w, enum scene scene)
 {
-	struct tiara_inserter inserter = {.owner = 9};
+	struct tiara_writer writer = {.owner = 9};
 	union tiara_word old = world_word(KEY, 0, 1, 100);
 	struct tiara_found f;
 
 	world_make(w, 2);
 	if (scene == SCENE_OWN_EXPIRED)
-		CHECK(world_insert(w, &inserter, &old, &f) == TIARA_OK);
+		CHECK(world_insert(w, &writer, &old, &f) == TIARA_OK);
 	for (uint32_t i = 0; scene == SCENE_OTHERS_EXPIRED && i < 7; i++) {
 		old = world_word(50 + i, 0, 1, 100);
-		CHECK(world_insert(w, &inserter, &old, &f) == TIARA_OK);
+		CHECK(world_insert(w, &writer, &old, &f) == TIARA_OK);
 	}
 	w->age.now += WORLD_TIMEOUT_TICKS + 1;
 	old = world_word(BYSTANDER, 0, 2, w->age.now);
-	CHECK(world_insert(w, &inserter, &old, &f) == TIARA_OK);
+	CHECK(world_insert(w, &writer, &old, &f) == TIARA_OK);
 	if (scene == SCENE_RIVAL_FIRST || scene == SCENE_RIVAL_LAST)
 		scene_tentative(w, scene == SCENE_RIVAL_FIRST ? 0 : 200);
 }
@@ -71,13 +71,13 @@ scene_make(struct world *w, enum scene scene)
 static void
 child(struct world *w, int at, int hit)
 {
-	struct tiara_inserter inserter = {.owner = CHILD_OWNER};
+	struct tiara_writer writer = {.owner = CHILD_OWNER};
 	union tiara_word a = world_word(KEY, 0, 10, w->age.now);
 	struct tiara_found f;
 
 	kill_at = at;
 	kill_hit = hit;
-	_exit(world_insert(w, &inserter, &a, &f) != TIARA_OK);
+	_exit(world_insert(w, &writer, &a, &f) != TIARA_OK);
 }
 
 /* True when the child died at the step; otherwise it never passed there and must have succeeded. */
@@ -111,12 +111,12 @@ bystander_check(struct world *w)
 static void
 aftermath_insert(struct world *w, bool committed)
 {
-	struct tiara_inserter inserter = {.owner = OTHER_OWNER};
+	struct tiara_writer writer = {.owner = OTHER_OWNER};
 	union tiara_word b = world_word(KEY, 0, 20, w->age.now);
 	struct tiara_found f = world_find(w, b.key);
 
 	CHECK(!f.slot == !committed);
-	CHECK(world_insert(w, &inserter, &b, &f) == (committed ? TIARA_EXISTS : TIARA_OK));
+	CHECK(world_insert(w, &writer, &b, &f) == (committed ? TIARA_EXISTS : TIARA_OK));
 	CHECK(f.word.entry.backend_idx == (committed ? 10 : 20));
 	CHECK(world_copies(w, b.key) == 1);
 }
@@ -129,7 +129,7 @@ aftermath_sweep(struct world *w)
 	bool there = world_copies(w, key) == 1 && world_find(w, key).slot;
 
 	w->age.now += 3;
-	tiara_sweep_slice_wk(&w->map, &w->age, 0, &counts);
+	tiara_sweep_slice_wk(&w->map, &w->age, &(struct tiara_writer){.owner = 0}, &counts);
 	CHECK(world_in_state(w, TIARA_STATE_TENTATIVE) == 0);
 	CHECK((world_copies(w, key) == 1) == there);
 	CHECK(world_in_state(w, TIARA_STATE_ESTABLISHED) == 1u + there);

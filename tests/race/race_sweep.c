@@ -16,10 +16,11 @@ struct sweep_race {
 static void
 sweeper(struct sweep_race *r, uint32_t me)
 {
+	struct tiara_writer writer = {.owner = (uint8_t)me};
 	struct tiara_sweep_counts counts = {0};
 
 	while (!__atomic_load_n(&r->stop, __ATOMIC_RELAXED))
-		tiara_sweep_slice_wk(&r->world.map, &r->world.age, me, &counts);
+		tiara_sweep_slice_wk(&r->world.map, &r->world.age, &writer, &counts);
 }
 
 /* Entries of a backend that is not in use, anywhere. */

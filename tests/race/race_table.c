@@ -6,7 +6,8 @@
 #include "race.h"
 
 #define TIARA_STEP(n) race_step()
-#include "table/table.c"
+#include "table/insert.c"
+#include "table/move.c"
 
 enum { KEYS = 8, ROUNDS = 1500, MIXED_OPS = 150 };
 
@@ -20,11 +21,11 @@ struct table_race {
 	struct tiara_found found[RACE_THREADS][KEYS];
 };
 
-static struct tiara_inserter
-inserter_of(uint32_t me)
+static struct tiara_writer
+writer_of(uint32_t me)
 {
 	/* one of them is the control plane */
-	return (struct tiara_inserter){.owner = (uint8_t)(me == 3 ? TIARA_OWNER_CONTROL : me)};
+	return (struct tiara_writer){.owner = (uint8_t)(me == 3 ? TIARA_OWNER_CONTROL : me)};
 }
 
 static union tiara_word
@@ -55,12 +56,12 @@ static void
 insert_all(void *shared, uint32_t me)
 {
 	struct table_race *r = shared;
-	struct tiara_inserter inserter = inserter_of(me);
+	struct tiara_writer writer = writer_of(me);
 
 	for (uint32_t k = 0; k < r->keys; k++) {
 		union tiara_word w = word_of(r, k, me);
 
-		r->status[me][k] = world_insert(&r->world, &inserter, &w, &r->found[me][k]);
+		r->status[me][k] = world_insert(&r->world, &writer, &w, &r->found[me][k]);
 	}
 }
 
@@ -95,20 +96,20 @@ static void
 test_one_winner(uint64_t seed, uint32_t keys, bool old, uint32_t fill)
 {
 	struct table_race r = {.keys = keys};
-	struct tiara_inserter inserter = {.owner = 9};
+	struct tiara_writer writer = {.owner = 9};
 	struct tiara_found f;
 
 	world_make(&r.world, 2);
 	for (uint32_t k = 0; old && k < keys; k++) {
 		union tiara_word w = word_of(&r, k, 0);
 
-		CHECK(world_insert(&r.world, &inserter, &w, &f) == TIARA_OK);
+		CHECK(world_insert(&r.world, &writer, &w, &f) == TIARA_OK);
 	}
 	r.world.age.now += WORLD_TIMEOUT_TICKS + 1;
 	for (uint32_t i = 0; i < fill; i++) {
 		union tiara_word w = world_word(1000 + i, 0, 0, r.world.age.now);
 
-		CHECK(world_insert(&r.world, &inserter, &w, &f) == TIARA_OK);
+		CHECK(world_insert(&r.world, &writer, &w, &f) == TIARA_OK);
 	}
 	race_run(insert_all, &r, seed);
 	for (uint32_t k = 0; k < keys; k++)
@@ -120,11 +121,11 @@ test_one_winner(uint64_t seed, uint32_t keys, bool old, uint32_t fill)
 /* ---- everything at once ---- */
 
 static void
-mixed_insert(struct table_race *r, struct tiara_inserter *inserter, uint32_t key, uint32_t me)
+mixed_insert(struct table_race *r, struct tiara_writer *writer, uint32_t key, uint32_t me)
 {
 	union tiara_word w = word_of(r, key, me);
 	struct tiara_found f;
-	enum tiara_status s = world_insert(&r->world, inserter, &w, &f);
+	enum tiara_status s = world_insert(&r->world, writer, &w, &f);
 
 	r->ok[me][key] += s == TIARA_OK;
 	if (s != TIARA_FULL)
@@ -134,7 +135,8 @@ mixed_insert(struct table_race *r, struct tiara_inserter *inserter, uint32_t key
 }
 
 static void
-mixed_found(struct table_race *r, uint32_t key, uint32_t me, bool remove)
+mixed_found(struct table_race *r, struct tiara_writer *writer, uint32_t key, uint32_t me,
+	    bool remove)
 {
 	struct tiara_found f = world_find(&r->world, world_word(key, 0, 0, 0).key);
 	union tiara_word w = f.word;
@@ -144,22 +146,22 @@ mixed_found(struct table_race *r, uint32_t key, uint32_t me, bool remove)
 	found_check(key, &f);
 	race_step();
 	if (remove) {
-		r->removed[me][key] += tiara_table_remove(&f);
+		r->removed[me][key] += tiara_table_remove(&r->world.map, writer, &f);
 		return;
 	}
 	w.entry.state ^= TIARA_STATE_NEW ^ TIARA_STATE_ESTABLISHED; /* 3 to 2 and back */
-	tiara_table_replace(&f, &w);
+	tiara_table_replace(&r->world.map, writer, &f, &w);
 }
 
 /* Sweeps from three ticks ahead: inserts under way look stale, and lose their tentative words. */
 static void
-mixed_sweep(struct table_race *r, uint32_t me)
+mixed_sweep(struct table_race *r, struct tiara_writer *writer)
 {
 	struct tiara_age ahead = r->world.age;
 	struct tiara_sweep_counts counts = {0};
 
 	ahead.now += 3;
-	tiara_sweep_slice_wk(&r->world.map, &ahead, me, &counts);
+	tiara_sweep_slice_wk(&r->world.map, &ahead, writer, &counts);
 	CHECK(counts.expired == 0 && counts.gone == 0);
 }
 
@@ -167,17 +169,17 @@ static void
 mixed_all(void *shared, uint32_t me)
 {
 	struct table_race *r = shared;
-	struct tiara_inserter inserter = inserter_of(me);
+	struct tiara_writer writer = writer_of(me);
 
 	for (int i = 0; i < MIXED_OPS; i++) {
 		uint32_t key = race_draw(r->keys), what = race_draw(100);
 
 		if (what < 45)
-			mixed_insert(r, &inserter, key, me);
+			mixed_insert(r, &writer, key, me);
 		else if (what < 90)
-			mixed_found(r, key, me, what < 70);
+			mixed_found(r, &writer, key, me, what < 70);
 		else
-			mixed_sweep(r, me);
+			mixed_sweep(r, &writer);
 	}
 }
 
@@ -211,7 +213,7 @@ static void
 ageing_all(void *shared, uint32_t me)
 {
 	struct table_race *r = shared;
-	struct tiara_inserter inserter = inserter_of(me);
+	struct tiara_writer writer = writer_of(me);
 	struct tiara_age *age = &r->world.age;
 
 	for (int i = 0; i < MIXED_OPS; i++) {
@@ -225,8 +227,8 @@ ageing_all(void *shared, uint32_t me)
 		mine.now += (uint16_t)(i / 4 + (int)race_draw(WORLD_TIMEOUT_TICKS));
 		w.entry.last_seen = mine.now;
 		if (race_draw(8) == 0)
-			tiara_sweep_slice_wk(&r->world.map, &mine, me, &counts);
-		else if (tiara_table_insert(&r->world.map, &mine, &inserter,
+			tiara_sweep_slice_wk(&r->world.map, &mine, &writer, &counts);
+		else if (tiara_table_insert(&r->world.map, &mine, &writer,
 					    world_hash(&r->world, w.key), &w, &f) != TIARA_FULL)
 			found_check(key, &f);
 	}

@@ -139,7 +139,8 @@ world_sweep_slices(struct world *w, uint32_t worker, uint64_t cnt)
 		struct tiara_view view = tiara_view_of(map, tiara_epoch_enter_wk(map, worker));
 		struct tiara_age age = {.view = &view, .now = (uint16_t)tiara_tick_now(map)};
 
-		tiara_sweep_slice_wk(map, &age, worker, &counts);
+		tiara_sweep_slice_wk(map, &age, &(struct tiara_writer){.owner = (uint8_t)worker},
+				     &counts);
 	}
 }
 

@@ -10,7 +10,7 @@ enum { MODEL_KEYS = 24, MODEL_STEPS = 40000 };
 
 struct model {
 	struct world world;
-	struct tiara_inserter inserter;
+	struct tiara_writer writer;
 	union tiara_word word[MODEL_KEYS]; /* the twin: state EMPTY is absent */
 	uint64_t random;
 };
@@ -57,7 +57,7 @@ model_full(const struct model *m, uint64_t key)
 	for (int i = 0; i < 2 * TIARA_BUCKET_ENTRIES; i++) {
 		union tiara_word e = {.entry = w->map.bucket[at[i / 4]].entry[i % 4]};
 
-		if (e.all == 0 || tiara_entry_expired(&w->age, &e))
+		if (e.entry.state == TIARA_STATE_EMPTY || tiara_entry_expired(&w->age, &e))
 			return false;
 	}
 	return true;
@@ -69,7 +69,7 @@ model_insert(struct model *m, uint32_t k)
 	union tiara_word w = model_word(m, k);
 	bool was_live = model_live(m, k), was_full = model_full(m, w.key);
 	struct tiara_found f;
-	enum tiara_status s = world_insert(&m->world, &m->inserter, &w, &f);
+	enum tiara_status s = world_insert(&m->world, &m->writer, &w, &f);
 
 	if (was_live) {
 		CHECK(s == TIARA_EXISTS && f.word.all == m->word[k].all);
@@ -101,10 +101,10 @@ model_change(struct model *m, uint32_t k, bool remove)
 	if (!f.slot)
 		return;
 	if (remove) {
-		CHECK(tiara_table_remove(&f));
+		CHECK(tiara_table_remove(&m->world.map, &m->writer, &f));
 		m->word[k] = (union tiara_word){.all = 0};
 	} else {
-		CHECK(tiara_table_replace(&f, &w));
+		CHECK(tiara_table_replace(&m->world.map, &m->writer, &f, &w));
 		m->word[k] = w;
 	}
 }
@@ -116,7 +116,7 @@ model_sweep(struct model *m)
 	struct tiara_sweep_counts counts = {0};
 	uint32_t live = 0, there = 0;
 
-	tiara_sweep_slice_wk(&m->world.map, &m->world.age, 0, &counts);
+	tiara_sweep_slice_wk(&m->world.map, &m->world.age, &m->writer, &counts);
 	for (uint32_t k = 0; k < MODEL_KEYS; k++)
 		live += model_live(m, k);
 	for (int s = TIARA_STATE_TENTATIVE; s < TIARA_STATE_CNT; s++)
@@ -146,7 +146,7 @@ model_step(struct model *m)
 static void
 test_same_answers(uint64_t seed, uint64_t bucket_cnt)
 {
-	struct model m = {.random = seed, .inserter.owner = 1};
+	struct model m = {.random = seed, .writer.owner = 1};
 
 	world_make(&m.world, bucket_cnt);
 	m.world.view = tiara_view_of(&m.world.map, 1);

@@ -2,7 +2,7 @@
 /* The sweep: what it clears and counts, and when a pass is over. */
 #include "table_world.h"
 
-static struct tiara_inserter inserter = {.owner = 3};
+static struct tiara_writer writer = {.owner = 3};
 
 static void
 put(struct world *w, uint32_t client, uint16_t service_idx, uint32_t backend_idx)
@@ -10,7 +10,7 @@ put(struct world *w, uint32_t client, uint16_t service_idx, uint32_t backend_idx
 	union tiara_word a = world_word(client, service_idx, backend_idx, w->age.now);
 	struct tiara_found f;
 
-	CHECK(world_insert(w, &inserter, &a, &f) == TIARA_OK);
+	CHECK(world_insert(w, &writer, &a, &f) == TIARA_OK);
 }
 
 static bool
@@ -25,7 +25,7 @@ sweep(struct world *w)
 	struct tiara_sweep_counts counts = {0};
 
 	for (uint64_t i = 0; i < tiara_sweep_slices_per_pass(&w->map); i++)
-		tiara_sweep_slice_wk(&w->map, &w->age, 0, &counts);
+		tiara_sweep_slice_wk(&w->map, &w->age, &writer, &counts);
 	return counts;
 }
 
@@ -78,7 +78,7 @@ test_tentative(void)
 
 	world_make(&w, 64);
 	t.tentative.state = TIARA_STATE_TENTATIVE;
-	t.tentative.last_seen = 65534;
+	t.tentative.tick = 254;
 	w.map.bucket[7].entry[1] = t.entry;
 	w.age.now = 0;
 	CHECK(sweep(&w).tentative == 0);
@@ -151,7 +151,7 @@ test_passed(void)
 		struct tiara_sweep_counts c = {0};
 
 		CHECK(!tiara_sweep_passed(&w.map, from));
-		tiara_sweep_slice_wk(&w.map, &w.age, 0, &c);
+		tiara_sweep_slice_wk(&w.map, &w.age, &writer, &c);
 	}
 	CHECK(tiara_sweep_passed(&w.map, from));
 	w.map.worker[5].sweep_slice = from + 3; /* stopped in the pass's last slice */

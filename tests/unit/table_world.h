@@ -13,6 +13,7 @@
 
 #include "table/epoch.h"
 #include "table/hash.h"
+#include "table/slot.h"
 #include "table/table.h"
 
 #define CHECK(cond)                                                                                \
@@ -74,6 +75,8 @@ world_describe(struct tiara_segment *s, uint64_t bucket_cnt)
 	s->worker_off = world_take(&end, WORLD_WORKERS * sizeof(struct tiara_worker_slot));
 	s->root_off = world_take(&end, TIARA_ROOT_CNT * sizeof(struct tiara_root));
 	s->neighbour_off = world_take(&end, WORLD_NEIGHBOURS * sizeof(struct tiara_neighbour));
+	s->move_off = world_take(&end, TIARA_MOVE_STRIPES * sizeof(uint32_t));
+	s->move_log_off = world_take(&end, (WORLD_WORKERS + 1) * sizeof(struct tiara_move_log));
 	s->heap_off = world_take(&end, 65536);
 	s->table_off = world_take(&end, bucket_cnt * sizeof(struct tiara_bucket));
 	s->total_bytes = end;
@@ -161,10 +164,23 @@ world_find(const struct world *w, uint64_t key)
 }
 
 static inline enum tiara_status
-world_insert(const struct world *w, struct tiara_inserter *inserter, const union tiara_word *word,
+world_insert(const struct world *w, struct tiara_writer *writer, const union tiara_word *word,
 	     struct tiara_found *f)
 {
-	return tiara_table_insert(&w->map, &w->age, inserter, world_hash(w, word->key), word, f);
+	return tiara_table_insert(&w->map, &w->age, writer, world_hash(w, word->key), word, f);
+}
+
+/* Puts a word into any slot of one of its key's buckets, with the mark that an insert would set. */
+static inline struct tiara_entry *
+world_plant(const struct world *w, uint64_t bucket, int slot, union tiara_word word)
+{
+	struct tiara_entry *at = &w->map.bucket[bucket].entry[slot];
+	uint64_t first = tiara_hash_bucket_1(world_hash(w, word.key), w->map.bucket_mask);
+
+	if (bucket != first)
+		slot_mark_bucket(&w->map.bucket[first]);
+	CHECK(slot_swap(at, slot_load(at), word));
+	return at;
 }
 
 /* How many live words (expired or not) a key has; the table's first promise is: never two. */

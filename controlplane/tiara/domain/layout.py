@@ -9,7 +9,7 @@ from enum import IntEnum, IntFlag
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
-LAYOUT_ID: Final = 0x47A0D1C081FB2614
+LAYOUT_ID: Final = 0x1C06973274F64CBF
 """What a segment, libtiara and tiara-dataplane must agree on."""
 
 
@@ -39,6 +39,9 @@ class Limit:
     ROOT_CNT: Final = 16
     ROOT_WAITING_MAX: Final = 8
     SERVICE_LIMIT: Final = 65536
+    BACKEND_LIMIT: Final = 16777216
+    MOVE_STRIPES: Final = 4096
+    MOVE_LOG_KEYS: Final = 8191
     TIMEOUT_TICKS_MAX: Final = 32768
     NAME_BYTES: Final = 64
     UID_BYTES: Final = 16
@@ -97,6 +100,8 @@ class Event(_Labelled):
     SWEPT_GONE = 9
     SWEPT_TENTATIVE = 10
     GENERATION_CHANGE = 11
+    MOVED = 12
+    RECLAIMED = 13
 
 
 class State(_Labelled):
@@ -115,6 +120,10 @@ class EntryFlag(IntFlag):
     """enum tiara_entry_flag of layout.h."""
 
     PUSHED = 1
+    UNCONFIRMED = 2
+    MOVING = 4
+    ARRIVING = 8
+    OVERFLOW = 128
 
 
 class Use(_Labelled):
@@ -194,6 +203,7 @@ SIZES: Final[Mapping[str, int]] = MappingProxyType(
         "tiara_backend_name": 160,
         "tiara_root": 128,
         "tiara_neighbour": 16,
+        "tiara_move_log": 65536,
         "tiara_worker_slot": 64,
         "tiara_worker_counters": 832,
         "tiara_flow_counter": 32,
@@ -220,9 +230,10 @@ MEMBERS: Final[Mapping[str, Mapping[str, Member]]] = MappingProxyType(
             "client_port": Member(4, 2, 0, "tiara_be16"),
             "service_idx": Member(6, 2, 0, "uint16_t"),
             "nonce": Member(8, 4, 0, "uint32_t"),
-            "last_seen": Member(12, 2, 0, "uint16_t"),
+            "tick": Member(12, 1, 0, "uint8_t"),
+            "owner": Member(13, 1, 0, "uint8_t"),
             "state": Member(14, 1, 0, "uint8_t"),
-            "owner": Member(15, 1, 0, "uint8_t"),
+            "flags": Member(15, 1, 0, "uint8_t"),
         },
         "tiara_bucket": {
             "entry": Member(0, 16, 4, "struct tiara_entry"),
@@ -293,6 +304,10 @@ MEMBERS: Final[Mapping[str, Mapping[str, Member]]] = MappingProxyType(
             "probes": Member(11, 1, 0, "uint8_t"),
             "heard": Member(12, 4, 0, "uint32_t"),
         },
+        "tiara_move_log": {
+            "cnt": Member(0, 8, 0, "uint64_t"),
+            "key": Member(8, 8, 8191, "uint64_t"),
+        },
         "tiara_worker_slot": {
             "generation": Member(0, 8, 0, "uint64_t"),
             "sweep_slice": Member(8, 8, 0, "uint64_t"),
@@ -354,7 +369,9 @@ MEMBERS: Final[Mapping[str, Mapping[str, Member]]] = MappingProxyType(
             "heap_bytes": Member(112, 8, 0, "uint64_t"),
             "table_off": Member(120, 8, 0, "uint64_t"),
             "table_secret": Member(128, 8, 2, "uint64_t"),
-            "pad1": Member(144, 1, 48, "uint8_t"),
+            "move_off": Member(144, 8, 0, "uint64_t"),
+            "move_log_off": Member(152, 8, 0, "uint64_t"),
+            "pad1": Member(160, 1, 32, "uint8_t"),
             "generation": Member(192, 8, 0, "uint64_t"),
             "pad2": Member(200, 1, 56, "uint8_t"),
             "tick_next_tsc": Member(256, 8, 0, "uint64_t"),

@@ -25,6 +25,9 @@ enum tiara_limit {
 	TIARA_ROOT_CNT = 16,       /* roots in the ring: generation g is at g % TIARA_ROOT_CNT */
 	TIARA_ROOT_WAITING_MAX = 8,      /* roots that may wait for a stopped worker */
 	TIARA_SERVICE_LIMIT = 65536,     /* a service index has 16 bits */
+	TIARA_BACKEND_LIMIT = 1 << 24,   /* a backend index has 24 bits in a moving entry */
+	TIARA_MOVE_STRIPES = 4096,       /* move counters; a key's is chosen by its hash */
+	TIARA_MOVE_LOG_KEYS = 8191,      /* keys that an owner moved last, for snapshots */
 	TIARA_TIMEOUT_TICKS_MAX = 32768, /* last_seen has 16 bits, half of them tell old from new */
 	TIARA_NAME_BYTES = 64,           /* an id of at most 63 characters and a NUL */
 	TIARA_UID_BYTES = 16,
@@ -85,6 +88,8 @@ enum tiara_event {
 	TIARA_EVENT_SWEPT_GONE = 9, /* entry of a removed service or backend */
 	TIARA_EVENT_SWEPT_TENTATIVE = 10,
 	TIARA_EVENT_GENERATION_CHANGE = 11,
+	TIARA_EVENT_MOVED = 12,     /* an entry went to its other bucket to make room */
+	TIARA_EVENT_RECLAIMED = 13, /* an unconfirmed connection gave way to another */
 };
 
 /*
@@ -101,8 +106,16 @@ enum tiara_state {
 	TIARA_STATE_PENDING = 6, /* waits for the control plane's choice (delegated services) */
 };
 
+/*
+ * MOVING and ARRIVING: two words of one connection for the moments of a move (docs/design/0007).
+ * OVERFLOW belongs to the bucket, not to the word that carries it, and survives every change of it.
+ */
 enum tiara_entry_flag {
-	TIARA_ENTRY_PUSHED = 1, /* put there by the control plane, not by a packet */
+	TIARA_ENTRY_PUSHED = 1,      /* put there by the control plane, not by a packet */
+	TIARA_ENTRY_UNCONFIRMED = 2, /* one packet made it, no second one has come */
+	TIARA_ENTRY_MOVING = 4,      /* leaves this slot; only its mover may change it */
+	TIARA_ENTRY_ARRIVING = 8,    /* came to this slot; the word that it left may still be there */
+	TIARA_ENTRY_OVERFLOW = 128,  /* slot 3 only: a key whose first bucket this is went to its second */
 };
 
 /*
@@ -117,21 +130,22 @@ struct tiara_entry {
 	tiara_be32 client_addr;
 	tiara_be16 client_port;
 	uint16_t service_idx; /* stands for VIP, port and protocol */
-	uint32_t backend_idx;
-	uint16_t last_seen; /* tick, its low 16 bits */
+	uint32_t backend_idx; /* below 2^24; MOVING, ARRIVING: the mover's number in the top byte */
+	uint16_t last_seen;   /* tick, its low 16 bits */
 	uint8_t state;      /* enum tiara_state */
 	uint8_t flags;      /* enum tiara_entry_flag */
 };
 
-/* The same word while an insert is in flight. */
+/* The same word while an insert or a move to this slot is in flight. */
 struct tiara_tentative {
 	tiara_be32 client_addr;
 	tiara_be16 client_port;
 	uint16_t service_idx;
-	uint32_t nonce;     /* the owner's running number: no word of its repeats */
-	uint16_t last_seen; /* tick: the sweep clears what is over two ticks old */
-	uint8_t state;      /* TIARA_STATE_TENTATIVE */
-	uint8_t owner;      /* worker number or TIARA_OWNER_CONTROL */
+	uint32_t nonce; /* the owner's running number: no word of its repeats */
+	uint8_t tick;   /* its low 8 bits: the sweep clears what is over two ticks old */
+	uint8_t owner;  /* worker number or TIARA_OWNER_CONTROL */
+	uint8_t state;  /* TIARA_STATE_TENTATIVE */
+	uint8_t flags;  /* 0, or TIARA_ENTRY_OVERFLOW */
 };
 
 /* One cache line, one burst of a card's memory. */
@@ -255,6 +269,15 @@ struct tiara_neighbour {
 };
 
 /*
+ * The keys that one owner moved, in a ring: a scan of the table reads it to catch what went from
+ * where it has not been to where it was. Written by that owner, before the old word goes.
+ */
+struct tiara_move_log {
+	uint64_t cnt; /* keys written since creation; number n is in key[n % TIARA_MOVE_LOG_KEYS] */
+	uint64_t key[8191];
+};
+
+/*
  * A worker's line. Written by that worker only.
  * generation: the generation it may be using; 0: offline (asleep, or not running).
  * sweep_slice: see dataplane/table/sweep; UINT64_MAX: not sweeping.
@@ -332,7 +355,9 @@ struct tiara_segment {
 	uint64_t table_off; /* struct tiara_bucket[bucket_cnt] */
 	/* third line */
 	uint64_t table_secret[2]; /* 127 bits, random at creation, never shown */
-	uint8_t pad1[48];
+	uint64_t move_off;        /* uint32_t[TIARA_MOVE_STRIPES]: moves, by stripe of the key's hash */
+	uint64_t move_log_off;    /* struct tiara_move_log[worker_max + 1]: the control plane's is last */
+	uint8_t pad1[32];
 	/* control plane writes, workers read */
 	uint64_t generation; /* the current one; 0: none. The one release store of a publication */
 	uint8_t pad2[56];

@@ -1,0 +1,333 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Insert, replace, remove. docs/design/0003: why two inserts of one key never both stay. */
+#include "hash.h"
+#include "move.h"
+#include "reuse.h"
+
+enum {
+	INSERT_TRIES_POLITE = 16,   /* withdrawals for a lower-numbered owner before insisting */
+	INSERT_LOOKS_MAX = 1 << 16, /* looks at the buckets before an insert gives up */
+	INSERT_SEARCHES_MAX = 8, /* searches for room: more only when others take what was found */
+};
+
+/* One insert under way. */
+struct insert {
+	const struct tiara_map *map;
+	const struct tiara_age *age;
+	struct tiara_writer *writer;
+	uint64_t bucket[2];
+	uint64_t hash;
+	union tiara_word word; /* wanted */
+	uint32_t tries;
+	uint32_t looks;
+	uint32_t searches;
+};
+
+/* What one look at the buckets says about the key. slot NULL: nothing such. */
+struct insert_look {
+	struct tiara_found live;  /* its live word, expired or not: one of two when it is moving */
+	struct tiara_found rival; /* a tentative word of somebody else for it */
+	struct tiara_found room;  /* a slot to take, in the first bucket if it has one */
+	struct tiara_found spare; /* an unconfirmed connection's */
+	bool second;              /* the second bucket was looked at: the first is marked */
+};
+
+enum insert_outcome {
+	INSERT_DONE,
+	INSERT_EXISTS,
+	INSERT_FULL,
+	INSERT_AGAIN,
+};
+
+static struct tiara_bucket *
+insert_bucket(const struct insert *in, int i)
+{
+	return &in->map->bucket[in->bucket[i]];
+}
+
+/* Which of a bucket's words, none of them the key's, may be overwritten: an empty one comes first. */
+static void
+insert_look_room(const struct insert *in, const struct tiara_found *other, int cnt,
+		 struct insert_look *look)
+{
+	for (int i = 0; i < cnt && !look->room.slot; i++)
+		if (other[i].word.entry.state == TIARA_STATE_EMPTY)
+			look->room = other[i];
+	for (int i = 0; i < cnt && !look->room.slot; i++) {
+		enum reuse reuse = reuse_judge(in->map, in->age, &other[i].word);
+
+		if (reuse == REUSE_TAKE)
+			look->room = other[i];
+		else if (reuse == REUSE_SPARE)
+			look->spare = other[i];
+	}
+}
+
+/* One bucket, but not slot `own`. */
+static void
+insert_look_bucket(const struct insert *in, struct tiara_bucket *bucket,
+		   const struct tiara_entry *own, struct insert_look *look)
+{
+	struct tiara_found other[TIARA_BUCKET_ENTRIES];
+	int cnt = 0;
+
+	for (int i = 0; i < TIARA_BUCKET_ENTRIES; i++) {
+		struct tiara_found f = {.slot = &bucket->entry[i]};
+
+		f.word = slot_load(f.slot);
+		if (f.slot == own)
+			continue;
+		if (f.word.key != in->word.key || f.word.entry.state == TIARA_STATE_EMPTY)
+			other[cnt++] = f;
+		else if (f.word.entry.state == TIARA_STATE_TENTATIVE)
+			look->rival = f;
+		else
+			look->live = f;
+	}
+	if (!own)
+		insert_look_room(in, other, cnt, look);
+}
+
+/*
+ * The second bucket only if the first is marked, which is read after the first's slots. Both: again
+ * until no move came between, so that an entry that went from one to the other is not missed.
+ */
+static struct insert_look
+insert_look(struct insert *in, const struct tiara_entry *own)
+{
+	struct insert_look look;
+	uint32_t moves;
+
+	do {
+		look = (struct insert_look){.second = false};
+		moves = tiara_move_count(in->map, in->hash);
+		insert_look_bucket(in, insert_bucket(in, 0), own, &look);
+		look.second = slot_bucket_marked(insert_bucket(in, 0));
+		if (look.second)
+			insert_look_bucket(in, insert_bucket(in, 1), own, &look);
+		in->looks++;
+	} while (look.second && tiara_move_count(in->map, in->hash) != moves &&
+		 in->looks <= INSERT_LOOKS_MAX);
+	return look;
+}
+
+static bool
+insert_swap(const struct tiara_found *from, union tiara_word to)
+{
+	return slot_swap(from->slot, from->word, to);
+}
+
+static bool
+insert_clear(const struct tiara_found *found)
+{
+	return insert_swap(found, (union tiara_word){.all = 0});
+}
+
+static bool
+insert_exists(const struct insert *in, const struct insert_look *look)
+{
+	return look->live.slot && !tiara_entry_expired(in->age, &look->live.word);
+}
+
+/* The slot to take: the key's own expired one before any other, a rival's after enough waiting. */
+static struct tiara_found
+insert_target(const struct insert *in, const struct insert_look *look)
+{
+	if (look->live.slot)
+		return look->live;
+	if (!look->room.slot && in->tries > INSERT_TRIES_POLITE && look->rival.slot)
+		return look->rival;
+	return look->room.slot || !look->second ? look->room : look->spare;
+}
+
+/* Both buckets are full: the second one becomes the key's too, then entries are moved. */
+static enum insert_outcome
+insert_make_room(struct insert *in, const struct insert_look *look)
+{
+	if (look->rival.slot)
+		return INSERT_AGAIN;
+	if (!look->second) {
+		slot_mark_bucket(insert_bucket(in, 0));
+		return INSERT_AGAIN;
+	}
+	if (in->searches++ < INSERT_SEARCHES_MAX &&
+	    tiara_move_make_room(in->map, in->age, in->writer, in->bucket))
+		return INSERT_AGAIN;
+	return INSERT_FULL;
+}
+
+/* The lower number goes first, but not for ever: its process may be dead or stopped. */
+static bool
+insert_yields(const struct insert *in, const struct tiara_found *rival)
+{
+	return rival->word.tentative.owner < in->writer->owner && in->tries <= INSERT_TRIES_POLITE;
+}
+
+/* The key's own dead word, or a rival's claim, is in the way. */
+static void
+insert_clear_way(const struct insert *in, const struct insert_look *look)
+{
+	if (!look->live.slot)
+		insert_clear(&look->rival);
+	else if (reuse_in_transit(&look->live.word))
+		tiara_move_help(in->map, in->writer, in->word.key);
+	else
+		insert_clear(&look->live);
+}
+
+/*
+ * Ours is in its slot: look until a look finds nobody else, then make it live. A failed commit means
+ * that a rival or the sweep took it away.
+ */
+static enum insert_outcome
+insert_settle(struct insert *in, const struct tiara_found *own, struct tiara_found *found)
+{
+	for (;;) {
+		struct insert_look look = insert_look(in, own->slot);
+		bool lost = insert_exists(in, &look);
+
+		TIARA_STEP(2);
+		if (lost || in->looks > INSERT_LOOKS_MAX ||
+		    (look.rival.slot && insert_yields(in, &look.rival))) {
+			insert_clear(own);
+			TIARA_STEP(3);
+			*found = look.live;
+			return lost ? INSERT_EXISTS : INSERT_AGAIN;
+		}
+		if (!look.live.slot && !look.rival.slot)
+			break;
+		insert_clear_way(in, &look);
+		TIARA_STEP(4);
+	}
+	if (!insert_swap(own, in->word))
+		return INSERT_AGAIN;
+	TIARA_STEP(5);
+	*found = (struct tiara_found){.slot = own->slot, .word = in->word};
+	return INSERT_DONE;
+}
+
+static enum insert_outcome
+insert_try(struct insert *in, struct tiara_found *found)
+{
+	struct insert_look look = insert_look(in, NULL);
+	struct tiara_found own = insert_target(in, &look);
+	union tiara_word tentative;
+
+	if (insert_exists(in, &look)) {
+		*found = look.live;
+		return INSERT_EXISTS;
+	}
+	if (look.live.slot && reuse_in_transit(&look.live.word)) {
+		tiara_move_help(in->map, in->writer, in->word.key);
+		return INSERT_AGAIN;
+	}
+	if (!own.slot)
+		return insert_make_room(in, &look);
+	tentative = reuse_tentative(in->age, in->writer, in->word.key);
+	TIARA_STEP(0);
+	if (!insert_swap(&own, tentative))
+		return INSERT_AGAIN;
+	TIARA_STEP(1);
+	in->writer->reclaimed_cnt += own.slot == look.spare.slot;
+	own.word = tentative;
+	return insert_settle(in, &own, found);
+}
+
+enum tiara_status
+tiara_table_insert(const struct tiara_map *map, const struct tiara_age *age,
+		   struct tiara_writer *writer, uint64_t hash, const union tiara_word *word,
+		   struct tiara_found *found)
+{
+	static const enum tiara_status status[] = {
+		[INSERT_DONE] = TIARA_OK,
+		[INSERT_EXISTS] = TIARA_EXISTS,
+		[INSERT_FULL] = TIARA_FULL,
+		[INSERT_AGAIN] = TIARA_FULL,
+	};
+	enum insert_outcome outcome = INSERT_AGAIN;
+	struct insert in = {
+		.map = map,
+		.age = age,
+		.writer = writer,
+		.bucket = {tiara_hash_bucket_1(hash, map->bucket_mask),
+			   tiara_hash_bucket_2(hash, map->bucket_mask)},
+		.hash = hash,
+		.word = *word,
+	};
+
+	while (outcome == INSERT_AGAIN && in.looks <= INSERT_LOOKS_MAX) {
+		outcome = insert_try(&in, found);
+		in.tries++;
+		if (outcome == INSERT_AGAIN)
+			word_pause();
+	}
+	if (status[outcome] == TIARA_FULL)
+		found->slot = NULL;
+	else
+		found->word = tiara_word_plain(found->word);
+	return status[outcome];
+}
+
+void
+tiara_table_insert_burst(const struct tiara_map *map, const struct tiara_age *age,
+			 struct tiara_writer *writer, const uint64_t *hash,
+			 const union tiara_word *word, uint32_t cnt, struct tiara_found *found,
+			 enum tiara_status *status)
+{
+	for (uint32_t i = 0; i < cnt && i < TIARA_TABLE_AHEAD; i++)
+		__builtin_prefetch(&map->bucket[tiara_hash_bucket_1(hash[i], map->bucket_mask)], 1);
+	for (uint32_t i = 0; i < cnt; i++) {
+		if (i + TIARA_TABLE_AHEAD < cnt)
+			__builtin_prefetch(&map->bucket[tiara_hash_bucket_1(
+						   hash[i + TIARA_TABLE_AHEAD], map->bucket_mask)],
+					   1);
+		status[i] = tiara_table_insert(map, age, writer, hash[i], &word[i], &found[i]);
+	}
+}
+
+/* ---- replace, remove ---- */
+
+/*
+ * Exactly found->word by `to`. Where it is not there any more it may have moved, or be moving: it is
+ * helped to its place and looked for there.
+ */
+static bool
+insert_exchange(const struct tiara_map *map, struct tiara_writer *writer, struct tiara_found *found,
+		union tiara_word to)
+{
+	uint64_t key = found->word.key;
+	uint64_t hash;
+
+	if (insert_swap(found, to))
+		return true;
+	hash = tiara_hash_inline(key, map->segment->table_secret);
+	for (int i = 0; i < INSERT_TRIES_POLITE; i++) {
+		struct tiara_found now;
+
+		tiara_move_help(map, writer, key);
+		now = tiara_table_find(map, key, hash);
+		if (!now.slot || now.word.all != found->word.all)
+			return false;
+		found->slot = now.slot;
+		if (insert_swap(found, to))
+			return true;
+	}
+	return false;
+}
+
+bool
+tiara_table_replace(const struct tiara_map *map, struct tiara_writer *writer,
+		    struct tiara_found *found, const union tiara_word *word)
+{
+	if (!insert_exchange(map, writer, found, *word))
+		return false;
+	found->word = *word;
+	return true;
+}
+
+bool
+tiara_table_remove(const struct tiara_map *map, struct tiara_writer *writer,
+		   struct tiara_found *found)
+{
+	return insert_exchange(map, writer, found, (union tiara_word){.all = 0});
+}
