@@ -7,8 +7,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
+#include <x86intrin.h>
 
-enum { BENCH_REPEATS_MAX = 16 };
+enum {
+	BENCH_REPEATS_MAX = 16,
+	BENCH_SWEEP_S = 10, /* default period of the sweep, as in path/worker.c */
+};
 
 static inline void
 bench_die(const char *what, const char *why)
@@ -24,6 +28,19 @@ bench_now_s(void)
 
 	clock_gettime(CLOCK_MONOTONIC, &t);
 	return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
+
+/* Ticks of the time stamp counter in a second. */
+static inline uint64_t
+bench_tsc_hz(void)
+{
+	double start = bench_now_s(), end;
+	uint64_t tsc = __rdtsc();
+
+	do
+		end = bench_now_s();
+	while (end - start < 0.05);
+	return (uint64_t)((double)(__rdtsc() - tsc) / (end - start));
 }
 
 /* splitmix64 */
@@ -44,9 +61,26 @@ bench_row(const char *id, const char *params, const char *unit, const double *va
 	printf("{\"id\": \"%s\", \"params\": {%s}, \"unit\": \"%s\", \"values\": [", id, params,
 	       unit);
 	for (int i = 0; i < cnt; i++)
-		printf("%s%.1f", i ? ", " : "", value[i]);
+		printf("%s%.3f", i ? ", " : "", value[i]);
 	printf("]}\n");
 	fflush(stdout);
+}
+
+static inline void
+bench_row_one(const char *id, const char *params, const char *unit, double value)
+{
+	bench_row(id, params, unit, &value, 1);
+}
+
+static inline uint64_t
+bench_whole(const char *what, const char *text)
+{
+	char *end;
+	uint64_t value = strtoull(text, &end, 10);
+
+	if (end == text || *end != '\0')
+		bench_die(what, "is not a whole number");
+	return value;
 }
 
 static inline int
