@@ -37,18 +37,6 @@ move_is_mine(const union tiara_word *word, const struct tiara_writer *writer)
 	return word->entry.backend_idx >> 24 == writer->owner;
 }
 
-static bool
-move_swap(const struct tiara_found *from, union tiara_word to)
-{
-	return slot_swap(from->slot, from->word, to);
-}
-
-static bool
-move_clear(const struct tiara_found *from)
-{
-	return move_swap(from, (union tiara_word){.all = 0});
-}
-
 /* Between publishing and clearing: who saw neither word sees this (tiara_table_find, a snapshot). */
 static void
 move_note(const struct tiara_map *map, const struct tiara_writer *writer, uint64_t key,
@@ -102,15 +90,16 @@ move_help_frozen(const struct tiara_map *map, struct tiara_writer *writer,
 		 const struct move_look *look, uint64_t key, uint64_t hash)
 {
 	if (!move_is_mine(&look->frozen.word, writer)) {
-		move_swap(&look->frozen, move_tag(look->frozen.word, TIARA_ENTRY_MOVING, writer));
+		reuse_swap(writer, &look->frozen,
+			   move_tag(look->frozen.word, TIARA_ENTRY_MOVING, writer));
 	} else if (look->arrived.slot) {
 		move_note(map, writer, key, hash);
 		TIARA_STEP(17);
-		move_clear(&look->frozen);
+		reuse_clear(writer, &look->frozen);
 	} else if (look->claim.slot) {
-		move_clear(&look->claim);
+		reuse_clear(writer, &look->claim);
 	} else {
-		move_swap(&look->frozen, tiara_word_plain(look->frozen.word));
+		reuse_swap(writer, &look->frozen, tiara_word_plain(look->frozen.word));
 	}
 }
 
@@ -119,9 +108,9 @@ static void
 move_help_arrived(struct tiara_writer *writer, const struct tiara_found *arrived)
 {
 	if (move_is_mine(&arrived->word, writer))
-		move_swap(arrived, tiara_word_plain(arrived->word));
+		reuse_swap(writer, arrived, tiara_word_plain(arrived->word));
 	else
-		move_swap(arrived, move_tag(arrived->word, TIARA_ENTRY_ARRIVING, writer));
+		reuse_swap(writer, arrived, move_tag(arrived->word, TIARA_ENTRY_ARRIVING, writer));
 }
 
 void
@@ -167,12 +156,12 @@ move_freeze(const struct tiara_age *age, struct tiara_writer *writer, struct tia
 	union tiara_word claim = reuse_tentative(age, writer, from->word.key);
 	union tiara_word frozen = move_tag(from->word, TIARA_ENTRY_MOVING, writer);
 
-	if (!move_swap(to, claim)) /* M1 */
+	if (!reuse_swap(writer, to, claim)) /* M1 */
 		return false;
 	to->word = claim;
 	TIARA_STEP(11);
-	if (!move_swap(from, frozen)) { /* M2 */
-		move_clear(to);
+	if (!reuse_swap(writer, from, frozen)) { /* M2 */
+		reuse_clear(writer, to);
 		return false;
 	}
 	from->word = frozen;
@@ -186,11 +175,11 @@ move_publish(const struct tiara_map *map, struct tiara_writer *writer,
 {
 	union tiara_word arriving = move_tag(from->word, TIARA_ENTRY_ARRIVING, writer);
 
-	if (move_swap(to, arriving)) {
+	if (reuse_swap(writer, to, arriving)) {
 		to->word = arriving;
 		return true;
 	}
-	if (!move_swap(from, tiara_word_plain(from->word)))
+	if (!reuse_swap(writer, from, tiara_word_plain(from->word)))
 		tiara_move_help(map, writer, from->word.key);
 	return false;
 }
@@ -200,10 +189,10 @@ static void
 move_settle(const struct tiara_map *map, struct tiara_writer *writer,
 	    const struct tiara_found *from, const struct tiara_found *to)
 {
-	bool mine = move_clear(from);
+	bool mine = reuse_clear(writer, from);
 
 	TIARA_STEP(15);
-	if (!mine || !move_swap(to, tiara_word_plain(to->word)))
+	if (!mine || !reuse_swap(writer, to, tiara_word_plain(to->word)))
 		tiara_move_help(map, writer, to->word.key);
 }
 

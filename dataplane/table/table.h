@@ -42,6 +42,7 @@ struct tiara_writer {
 	uint32_t nonce;
 	uint64_t moved_cnt;     /* entries it moved */
 	uint64_t reclaimed_cnt; /* unconfirmed entries it took the place of */
+	int64_t unconfirmed; /* made by it less ended by it: summed over all, how many there are */
 };
 
 enum {
