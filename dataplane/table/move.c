@@ -20,7 +20,11 @@
 #include "hash.h"
 #include "reuse.h"
 
-enum { MOVE_LOOKS_MAX = 1 << 16, MOVE_SEARCH_MAX = 256 };
+enum {
+	MOVE_LOOKS_MAX = 1 << 16,
+	MOVE_EXPAND_MAX = TIARA_SEARCH_BULK,
+	MOVE_NODES_MAX = 2 + TIARA_BUCKET_ENTRIES * MOVE_EXPAND_MAX,
+};
 
 static union tiara_word
 move_tag(union tiara_word word, uint8_t flag, const struct tiara_writer *writer)
@@ -232,7 +236,7 @@ struct move_node {
 };
 
 struct move_search {
-	struct move_node node[MOVE_SEARCH_MAX];
+	struct move_node node[MOVE_NODES_MAX];
 	uint32_t cnt;
 };
 
@@ -245,10 +249,10 @@ move_other_bucket(const struct tiara_map *map, uint64_t key, uint32_t bucket)
 	return (uint32_t)(first == bucket ? tiara_hash_bucket_2(hash, map->bucket_mask) : first);
 }
 
-/* A slot of the node's bucket that may be taken, else its entries' other buckets become nodes. */
+/* A slot of the node's bucket that may be taken; else, `expand`, its entries' other buckets become nodes. */
 static struct tiara_found
-move_expand(const struct tiara_map *map, const struct tiara_age *age, uint32_t max,
-	    struct move_search *search, uint32_t at)
+move_visit(const struct tiara_map *map, const struct tiara_age *age, struct move_search *search,
+	   uint32_t at, bool expand)
 {
 	struct move_node *n = &search->node[at];
 	union tiara_word word[TIARA_BUCKET_ENTRIES];
@@ -260,7 +264,7 @@ move_expand(const struct tiara_map *map, const struct tiara_age *age, uint32_t m
 		if (reuse_judge(map, age, &f.word) <= REUSE_SPARE)
 			return f;
 	}
-	for (uint8_t i = 0; i < TIARA_BUCKET_ENTRIES && search->cnt < max; i++) {
+	for (uint8_t i = 0; i < TIARA_BUCKET_ENTRIES && expand; i++) {
 		struct move_node *child = &search->node[search->cnt];
 
 		if (!tiara_word_live(&word[i]) || reuse_in_transit(&word[i]))
@@ -298,14 +302,14 @@ bool
 tiara_move_make_room(const struct tiara_map *map, const struct tiara_age *age,
 		     struct tiara_writer *writer, const uint64_t bucket[2])
 {
-	uint32_t max = writer->search_max < MOVE_SEARCH_MAX ? writer->search_max : MOVE_SEARCH_MAX;
+	uint32_t max = writer->search_max < MOVE_EXPAND_MAX ? writer->search_max : MOVE_EXPAND_MAX;
 	struct move_search search;
 
 	for (uint16_t i = 0; i < 2; i++)
 		search.node[i] = (struct move_node){.bucket = (uint32_t)bucket[i], .parent = i};
 	search.cnt = 2;
-	for (uint32_t at = 0; at < search.cnt && at < max; at++) {
-		struct tiara_found room = move_expand(map, age, max, &search, at);
+	for (uint32_t at = 0; at < search.cnt && max > 0; at++) {
+		struct tiara_found room = move_visit(map, age, &search, at, at < max);
 
 		if (!room.slot)
 			continue;
