@@ -9,7 +9,7 @@
 
 #include "table/frontend.h"
 #include "table/hash.h"
-#include "table/word.h"
+#include "table/slot.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -267,7 +267,7 @@ read_list_entries(const struct tiara_handle *handle, struct read_list *list, uin
 	const struct tiara_entry *entry = handle->map.bucket[0].entry;
 
 	for (; at < end && at < stop && list->cnt < list->max; at++) {
-		union tiara_word word = {.all = word_load(&entry[at])};
+		union tiara_word word = tiara_word_plain(slot_load(&entry[at]));
 
 		if (read_wanted(list, &word))
 			list->connection[list->cnt++] = read_connection(&list->age, &word.entry);
@@ -377,7 +377,7 @@ tiara_connections_count(struct tiara_handle *handle, uint64_t *per_service, uint
 		memset(per_backend, 0, s->backend_max * sizeof(*per_backend));
 	age = read_age(handle, &view);
 	for (uint64_t at = 0; at < end && status == TIARA_OK; at++) {
-		union tiara_word word = {.all = word_load(&entry[at])};
+		union tiara_word word = tiara_word_plain(slot_load(&entry[at]));
 
 		if (tiara_word_live(&word) && !tiara_entry_expired(&age, &word))
 			read_count_entry(handle, &age, &word.entry, per_service, per_backend,

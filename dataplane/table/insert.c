@@ -112,18 +112,6 @@ insert_look(struct insert *in, const struct tiara_entry *own)
 }
 
 static bool
-insert_swap(const struct tiara_found *from, union tiara_word to)
-{
-	return slot_swap(from->slot, from->word, to);
-}
-
-static bool
-insert_clear(const struct tiara_found *found)
-{
-	return insert_swap(found, (union tiara_word){.all = 0});
-}
-
-static bool
 insert_exists(const struct insert *in, const struct insert_look *look)
 {
 	return look->live.slot && !tiara_entry_expired(in->age, &look->live.word);
@@ -168,11 +156,11 @@ static void
 insert_clear_way(const struct insert *in, const struct insert_look *look)
 {
 	if (!look->live.slot)
-		insert_clear(&look->rival);
+		reuse_clear(in->writer, &look->rival);
 	else if (reuse_in_transit(&look->live.word))
 		tiara_move_help(in->map, in->writer, in->word.key);
 	else
-		insert_clear(&look->live);
+		reuse_clear(in->writer, &look->live);
 }
 
 /*
@@ -189,7 +177,7 @@ insert_settle(struct insert *in, const struct tiara_found *own, struct tiara_fou
 		TIARA_STEP(2);
 		if (lost || in->looks > INSERT_LOOKS_MAX ||
 		    (look.rival.slot && insert_yields(in, &look.rival))) {
-			insert_clear(own);
+			reuse_clear(in->writer, own);
 			TIARA_STEP(3);
 			*found = look.live;
 			return lost ? INSERT_EXISTS : INSERT_AGAIN;
@@ -199,7 +187,7 @@ insert_settle(struct insert *in, const struct tiara_found *own, struct tiara_fou
 		insert_clear_way(in, &look);
 		TIARA_STEP(4);
 	}
-	if (!insert_swap(own, in->word))
+	if (!reuse_swap(in->writer, own, in->word))
 		return INSERT_AGAIN;
 	TIARA_STEP(5);
 	*found = (struct tiara_found){.slot = own->slot, .word = in->word};
@@ -225,7 +213,7 @@ insert_try(struct insert *in, struct tiara_found *found)
 		return insert_make_room(in, &look);
 	tentative = reuse_tentative(in->age, in->writer, in->word.key);
 	TIARA_STEP(0);
-	if (!insert_swap(&own, tentative))
+	if (!reuse_swap(in->writer, &own, tentative))
 		return INSERT_AGAIN;
 	TIARA_STEP(1);
 	in->writer->reclaimed_cnt += own.slot == look.spare.slot;
@@ -298,7 +286,7 @@ insert_exchange(const struct tiara_map *map, struct tiara_writer *writer, struct
 	uint64_t key = found->word.key;
 	uint64_t hash;
 
-	if (insert_swap(found, to))
+	if (reuse_swap(writer, found, to))
 		return true;
 	hash = tiara_hash_inline(key, map->segment->table_secret);
 	for (int i = 0; i < INSERT_TRIES_POLITE; i++) {
@@ -309,7 +297,7 @@ insert_exchange(const struct tiara_map *map, struct tiara_writer *writer, struct
 		if (!now.slot || now.word.all != found->word.all)
 			return false;
 		found->slot = now.slot;
-		if (insert_swap(found, to))
+		if (reuse_swap(writer, found, to))
 			return true;
 	}
 	return false;

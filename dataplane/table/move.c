@@ -20,7 +20,11 @@
 #include "hash.h"
 #include "reuse.h"
 
-enum { MOVE_LOOKS_MAX = 1 << 16, MOVE_SEARCH_MAX = 256 };
+enum {
+	MOVE_LOOKS_MAX = 1 << 16,
+	MOVE_EXPAND_MAX = TIARA_SEARCH_BULK,
+	MOVE_NODES_MAX = 2 + TIARA_BUCKET_ENTRIES * MOVE_EXPAND_MAX,
+};
 
 static union tiara_word
 move_tag(union tiara_word word, uint8_t flag, const struct tiara_writer *writer)
@@ -35,18 +39,6 @@ static bool
 move_is_mine(const union tiara_word *word, const struct tiara_writer *writer)
 {
 	return word->entry.backend_idx >> 24 == writer->owner;
-}
-
-static bool
-move_swap(const struct tiara_found *from, union tiara_word to)
-{
-	return slot_swap(from->slot, from->word, to);
-}
-
-static bool
-move_clear(const struct tiara_found *from)
-{
-	return move_swap(from, (union tiara_word){.all = 0});
 }
 
 /* Between publishing and clearing: who saw neither word sees this (tiara_table_find, a snapshot). */
@@ -102,15 +94,16 @@ move_help_frozen(const struct tiara_map *map, struct tiara_writer *writer,
 		 const struct move_look *look, uint64_t key, uint64_t hash)
 {
 	if (!move_is_mine(&look->frozen.word, writer)) {
-		move_swap(&look->frozen, move_tag(look->frozen.word, TIARA_ENTRY_MOVING, writer));
+		reuse_swap(writer, &look->frozen,
+			   move_tag(look->frozen.word, TIARA_ENTRY_MOVING, writer));
 	} else if (look->arrived.slot) {
 		move_note(map, writer, key, hash);
 		TIARA_STEP(17);
-		move_clear(&look->frozen);
+		reuse_clear(writer, &look->frozen);
 	} else if (look->claim.slot) {
-		move_clear(&look->claim);
+		reuse_clear(writer, &look->claim);
 	} else {
-		move_swap(&look->frozen, tiara_word_plain(look->frozen.word));
+		reuse_swap(writer, &look->frozen, tiara_word_plain(look->frozen.word));
 	}
 }
 
@@ -119,9 +112,9 @@ static void
 move_help_arrived(struct tiara_writer *writer, const struct tiara_found *arrived)
 {
 	if (move_is_mine(&arrived->word, writer))
-		move_swap(arrived, tiara_word_plain(arrived->word));
+		reuse_swap(writer, arrived, tiara_word_plain(arrived->word));
 	else
-		move_swap(arrived, move_tag(arrived->word, TIARA_ENTRY_ARRIVING, writer));
+		reuse_swap(writer, arrived, move_tag(arrived->word, TIARA_ENTRY_ARRIVING, writer));
 }
 
 void
@@ -167,12 +160,12 @@ move_freeze(const struct tiara_age *age, struct tiara_writer *writer, struct tia
 	union tiara_word claim = reuse_tentative(age, writer, from->word.key);
 	union tiara_word frozen = move_tag(from->word, TIARA_ENTRY_MOVING, writer);
 
-	if (!move_swap(to, claim)) /* M1 */
+	if (!reuse_swap(writer, to, claim)) /* M1 */
 		return false;
 	to->word = claim;
 	TIARA_STEP(11);
-	if (!move_swap(from, frozen)) { /* M2 */
-		move_clear(to);
+	if (!reuse_swap(writer, from, frozen)) { /* M2 */
+		reuse_clear(writer, to);
 		return false;
 	}
 	from->word = frozen;
@@ -186,11 +179,11 @@ move_publish(const struct tiara_map *map, struct tiara_writer *writer,
 {
 	union tiara_word arriving = move_tag(from->word, TIARA_ENTRY_ARRIVING, writer);
 
-	if (move_swap(to, arriving)) {
+	if (reuse_swap(writer, to, arriving)) {
 		to->word = arriving;
 		return true;
 	}
-	if (!move_swap(from, tiara_word_plain(from->word)))
+	if (!reuse_swap(writer, from, tiara_word_plain(from->word)))
 		tiara_move_help(map, writer, from->word.key);
 	return false;
 }
@@ -200,10 +193,10 @@ static void
 move_settle(const struct tiara_map *map, struct tiara_writer *writer,
 	    const struct tiara_found *from, const struct tiara_found *to)
 {
-	bool mine = move_clear(from);
+	bool mine = reuse_clear(writer, from);
 
 	TIARA_STEP(15);
-	if (!mine || !move_swap(to, tiara_word_plain(to->word)))
+	if (!mine || !reuse_swap(writer, to, tiara_word_plain(to->word)))
 		tiara_move_help(map, writer, to->word.key);
 }
 
@@ -243,7 +236,7 @@ struct move_node {
 };
 
 struct move_search {
-	struct move_node node[MOVE_SEARCH_MAX];
+	struct move_node node[MOVE_NODES_MAX];
 	uint32_t cnt;
 };
 
@@ -256,10 +249,10 @@ move_other_bucket(const struct tiara_map *map, uint64_t key, uint32_t bucket)
 	return (uint32_t)(first == bucket ? tiara_hash_bucket_2(hash, map->bucket_mask) : first);
 }
 
-/* A slot of the node's bucket that may be taken, else its entries' other buckets become nodes. */
+/* A slot of the node's bucket that may be taken; else, `expand`, its entries' other buckets become nodes. */
 static struct tiara_found
-move_expand(const struct tiara_map *map, const struct tiara_age *age, uint32_t max,
-	    struct move_search *search, uint32_t at)
+move_visit(const struct tiara_map *map, const struct tiara_age *age, struct move_search *search,
+	   uint32_t at, bool expand)
 {
 	struct move_node *n = &search->node[at];
 	union tiara_word word[TIARA_BUCKET_ENTRIES];
@@ -271,7 +264,7 @@ move_expand(const struct tiara_map *map, const struct tiara_age *age, uint32_t m
 		if (reuse_judge(map, age, &f.word) <= REUSE_SPARE)
 			return f;
 	}
-	for (uint8_t i = 0; i < TIARA_BUCKET_ENTRIES && search->cnt < max; i++) {
+	for (uint8_t i = 0; i < TIARA_BUCKET_ENTRIES && expand; i++) {
 		struct move_node *child = &search->node[search->cnt];
 
 		if (!tiara_word_live(&word[i]) || reuse_in_transit(&word[i]))
@@ -309,14 +302,14 @@ bool
 tiara_move_make_room(const struct tiara_map *map, const struct tiara_age *age,
 		     struct tiara_writer *writer, const uint64_t bucket[2])
 {
-	uint32_t max = writer->search_max < MOVE_SEARCH_MAX ? writer->search_max : MOVE_SEARCH_MAX;
+	uint32_t max = writer->search_max < MOVE_EXPAND_MAX ? writer->search_max : MOVE_EXPAND_MAX;
 	struct move_search search;
 
 	for (uint16_t i = 0; i < 2; i++)
 		search.node[i] = (struct move_node){.bucket = (uint32_t)bucket[i], .parent = i};
 	search.cnt = 2;
-	for (uint32_t at = 0; at < search.cnt && at < max; at++) {
-		struct tiara_found room = move_expand(map, age, max, &search, at);
+	for (uint32_t at = 0; at < search.cnt && max > 0; at++) {
+		struct tiara_found room = move_visit(map, age, &search, at, at < max);
 
 		if (!room.slot)
 			continue;

@@ -100,6 +100,28 @@ reuse_backend_unused(const struct tiara_map *map, const struct tiara_view *view,
 	return reuse_is_unused(reuse_backend_use(&now, backend_idx));
 }
 
+static inline int
+reuse_unconfirmed(const union tiara_word *word)
+{
+	return tiara_word_live(word) && word->entry.flags & TIARA_ENTRY_UNCONFIRMED;
+}
+
+/* All changes of entries go through here, so that the unconfirmed ones are counted. */
+static inline bool
+reuse_swap(struct tiara_writer *writer, const struct tiara_found *from, union tiara_word to)
+{
+	if (!slot_swap(from->slot, from->word, to))
+		return false;
+	writer->unconfirmed += reuse_unconfirmed(&to) - reuse_unconfirmed(&from->word);
+	return true;
+}
+
+static inline bool
+reuse_clear(struct tiara_writer *writer, const struct tiara_found *from)
+{
+	return reuse_swap(writer, from, (union tiara_word){.all = 0});
+}
+
 enum reuse {
 	REUSE_TAKE,  /* empty, expired, or left by a dead insert: the place is free */
 	REUSE_SPARE, /* unconfirmed for over a tick: gives way before anything else does */

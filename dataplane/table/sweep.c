@@ -78,18 +78,18 @@ sweep_entry(const struct tiara_map *map, const struct tiara_age *age, struct tia
 	    struct tiara_entry *slot, struct tiara_sweep_counts *counts)
 {
 	for (;;) {
-		union tiara_word w = slot_load(slot);
+		struct tiara_found f = {.slot = slot, .word = slot_load(slot)};
 		uint32_t *reason;
 
-		if (tiara_word_live(&w) && reuse_in_transit(&w)) {
-			tiara_move_help(map, writer, w.key);
+		if (tiara_word_live(&f.word) && reuse_in_transit(&f.word)) {
+			tiara_move_help(map, writer, f.word.key);
 			continue;
 		}
-		reason = sweep_reason(map, age, &w, counts);
+		reason = sweep_reason(map, age, &f.word, counts);
 		if (!reason)
 			return;
 		TIARA_STEP(8);
-		if (!slot_swap(slot, w, (union tiara_word){.all = 0}))
+		if (!reuse_clear(writer, &f))
 			continue;
 		++*reason;
 		return;
