@@ -46,7 +46,7 @@ struct tiara_writer {
 };
 
 enum {
-	/* First refusal of 4 million slots at 92.5 % and 96.1 % occupancy (docs/design/0007). *//
+	/* First refusal of 4 million slots at 92.5 % and 96.1 % occupancy (docs/design/0007). */
 	TIARA_SEARCH_PATH = 42,
 	TIARA_SEARCH_BULK = 170,
 };
