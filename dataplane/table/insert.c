@@ -45,70 +45,93 @@ insert_bucket(const struct insert *in, int i)
 	return &in->map->bucket[in->bucket[i]];
 }
 
-/* Which of a bucket's words, none of them the key's, may be overwritten: an empty one comes first. */
+/* No slot of this bucket is empty: which word, not the key's, may be overwritten all the same? */
 static void
-insert_look_room(const struct insert *in, const struct tiara_found *other, int cnt,
+insert_look_spare(const struct insert *in, struct tiara_bucket *bucket, struct insert_look *look)
+{
+	for (int i = 0; i < TIARA_BUCKET_ENTRIES && !look->room.slot; i++) {
+		struct tiara_found f = {.slot = &bucket->entry[i]};
+		enum reuse reuse;
+
+		f.word = slot_load(f.slot);
+		if (f.word.key == in->word.key && f.word.entry.state != TIARA_STATE_EMPTY)
+			continue;
+		reuse = reuse_judge(in->map, in->age, &f.word);
+		if (reuse == REUSE_TAKE)
+			look->room = f;
+		else if (reuse == REUSE_SPARE)
+			look->spare = f;
+	}
+}
+
+static void
+insert_look_room(const struct insert *in, struct tiara_bucket *bucket, uint32_t empty,
 		 struct insert_look *look)
 {
-	for (int i = 0; i < cnt && !look->room.slot; i++)
-		if (other[i].word.entry.state == TIARA_STATE_EMPTY)
-			look->room = other[i];
-	for (int i = 0; i < cnt && !look->room.slot; i++) {
-		enum reuse reuse = reuse_judge(in->map, in->age, &other[i].word);
-
-		if (reuse == REUSE_TAKE)
-			look->room = other[i];
-		else if (reuse == REUSE_SPARE)
-			look->spare = other[i];
+	if (look->room.slot)
+		return;
+	if (empty == 0) {
+		insert_look_spare(in, bucket, look);
+		return;
 	}
+	look->room.slot = &bucket->entry[__builtin_ctz(empty)];
+	look->room.word = (union tiara_word){.all = 0};
 }
 
 /* One bucket, but not slot `own`. */
-static void
+static inline void
 insert_look_bucket(const struct insert *in, struct tiara_bucket *bucket,
 		   const struct tiara_entry *own, struct insert_look *look)
 {
-	struct tiara_found other[TIARA_BUCKET_ENTRIES];
-	int cnt = 0;
+	uint32_t empty = 0;
 
 	for (int i = 0; i < TIARA_BUCKET_ENTRIES; i++) {
-		struct tiara_found f = {.slot = &bucket->entry[i]};
+		struct tiara_entry *slot = &bucket->entry[i];
+		union tiara_word word = slot_load(slot);
+		struct tiara_found *to;
 
-		f.word = slot_load(f.slot);
-		if (f.slot == own)
+		empty |= (uint32_t)(word.all == 0) << i;
+		if (word.key != in->word.key || slot == own ||
+		    word.entry.state == TIARA_STATE_EMPTY)
 			continue;
-		if (f.word.key != in->word.key || f.word.entry.state == TIARA_STATE_EMPTY)
-			other[cnt++] = f;
-		else if (f.word.entry.state == TIARA_STATE_TENTATIVE)
-			look->rival = f;
-		else
-			look->live = f;
+		to = word.entry.state == TIARA_STATE_TENTATIVE ? &look->rival : &look->live;
+		to->slot = slot;
+		to->word = word;
 	}
 	if (!own)
-		insert_look_room(in, other, cnt, look);
+		insert_look_room(in, bucket, empty, look);
 }
 
-/*
- * The second bucket only if the first is marked, which is read after the first's slots. Both: again
- * until no move came between, so that an entry that went from one to the other is not missed.
- */
-static struct insert_look
-insert_look(struct insert *in, const struct tiara_entry *own)
+static inline void
+insert_look_first(const struct insert *in, const struct tiara_entry *own, struct insert_look *look)
 {
-	struct insert_look look;
+	look->live.slot = look->rival.slot = look->room.slot = look->spare.slot = NULL;
+	insert_look_bucket(in, insert_bucket(in, 0), own, look);
+}
+
+/* Until no move came between, so that an entry that went from one to the other is not missed. */
+static void
+insert_look_both(struct insert *in, const struct tiara_entry *own, struct insert_look *look)
+{
 	uint32_t moves;
 
 	do {
-		look = (struct insert_look){.second = false};
 		moves = tiara_move_count(in->map, in->hash);
-		insert_look_bucket(in, insert_bucket(in, 0), own, &look);
-		look.second = slot_bucket_marked(insert_bucket(in, 0));
-		if (look.second)
-			insert_look_bucket(in, insert_bucket(in, 1), own, &look);
+		insert_look_first(in, own, look);
+		insert_look_bucket(in, insert_bucket(in, 1), own, look);
 		in->looks++;
-	} while (look.second && tiara_move_count(in->map, in->hash) != moves &&
-		 in->looks <= INSERT_LOOKS_MAX);
-	return look;
+	} while (tiara_move_count(in->map, in->hash) != moves && in->looks <= INSERT_LOOKS_MAX);
+}
+
+/* The second bucket only if the first is marked, which is read after the first's slots. */
+static inline void
+insert_look(struct insert *in, const struct tiara_entry *own, struct insert_look *look)
+{
+	insert_look_first(in, own, look);
+	in->looks++;
+	look->second = slot_bucket_marked(insert_bucket(in, 0));
+	if (look->second)
+		insert_look_both(in, own, look);
 }
 
 static bool
@@ -118,14 +141,14 @@ insert_exists(const struct insert *in, const struct insert_look *look)
 }
 
 /* The slot to take: the key's own expired one before any other, a rival's after enough waiting. */
-static struct tiara_found
-insert_target(const struct insert *in, const struct insert_look *look)
+static struct tiara_found *
+insert_target(const struct insert *in, struct insert_look *look)
 {
 	if (look->live.slot)
-		return look->live;
+		return &look->live;
 	if (!look->room.slot && in->tries > INSERT_TRIES_POLITE && look->rival.slot)
-		return look->rival;
-	return look->room.slot || !look->second ? look->room : look->spare;
+		return &look->rival;
+	return look->room.slot || !look->second ? &look->room : &look->spare;
 }
 
 /* Both buckets are full: the second one becomes the key's too, then entries are moved. */
@@ -171,9 +194,11 @@ static enum insert_outcome
 insert_settle(struct insert *in, const struct tiara_found *own, struct tiara_found *found)
 {
 	for (;;) {
-		struct insert_look look = insert_look(in, own->slot);
-		bool lost = insert_exists(in, &look);
+		struct insert_look look;
+		bool lost;
 
+		insert_look(in, own->slot, &look);
+		lost = insert_exists(in, &look);
 		TIARA_STEP(2);
 		if (lost || in->looks > INSERT_LOOKS_MAX ||
 		    (look.rival.slot && insert_yields(in, &look.rival))) {
@@ -190,17 +215,19 @@ insert_settle(struct insert *in, const struct tiara_found *own, struct tiara_fou
 	if (!reuse_swap(in->writer, own, in->word))
 		return INSERT_AGAIN;
 	TIARA_STEP(5);
-	*found = (struct tiara_found){.slot = own->slot, .word = in->word};
+	found->slot = own->slot;
+	found->word = in->word;
 	return INSERT_DONE;
 }
 
 static enum insert_outcome
 insert_try(struct insert *in, struct tiara_found *found)
 {
-	struct insert_look look = insert_look(in, NULL);
-	struct tiara_found own = insert_target(in, &look);
+	struct insert_look look;
+	struct tiara_found *own;
 	union tiara_word tentative;
 
+	insert_look(in, NULL, &look);
 	if (insert_exists(in, &look)) {
 		*found = look.live;
 		return INSERT_EXISTS;
@@ -209,16 +236,17 @@ insert_try(struct insert *in, struct tiara_found *found)
 		tiara_move_help(in->map, in->writer, in->word.key);
 		return INSERT_AGAIN;
 	}
-	if (!own.slot)
+	own = insert_target(in, &look);
+	if (!own->slot)
 		return insert_make_room(in, &look);
 	tentative = reuse_tentative(in->age, in->writer, in->word.key);
 	TIARA_STEP(0);
-	if (!reuse_swap(in->writer, &own, tentative))
+	if (!reuse_swap(in->writer, own, tentative))
 		return INSERT_AGAIN;
 	TIARA_STEP(1);
-	in->writer->reclaimed_cnt += own.slot == look.spare.slot;
-	own.word = tentative;
-	return insert_settle(in, &own, found);
+	in->writer->reclaimed_cnt += own == &look.spare;
+	own->word = tentative;
+	return insert_settle(in, own, found);
 }
 
 enum tiara_status

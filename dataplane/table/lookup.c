@@ -12,8 +12,8 @@ lookup_service_use(const struct tiara_view *view, uint32_t service_idx)
 	return service_idx < view->service_cnt ? view->service[service_idx].use : TIARA_USE_FREE;
 }
 
-bool
-tiara_entry_expired(const struct tiara_age *age, const union tiara_word *word)
+static inline bool
+lookup_expired(const struct tiara_age *age, const union tiara_word *word)
 {
 	uint32_t s = word->entry.service_idx;
 
@@ -23,21 +23,28 @@ tiara_entry_expired(const struct tiara_age *age, const union tiara_word *word)
 	       age->view->service[s].timeout_ticks[word->entry.state % TIARA_STATE_CNT];
 }
 
+bool
+tiara_entry_expired(const struct tiara_age *age, const union tiara_word *word)
+{
+	return lookup_expired(age, word);
+}
+
 /* Its live word, expired or not, in one bucket. The halves only filter, a line at once: what is
  * accepted was read by one 16-byte load. */
-static inline struct tiara_found
-lookup_bucket(struct tiara_bucket *bucket, uint64_t key)
+static inline void
+lookup_bucket(struct tiara_bucket *bucket, uint64_t key, struct tiara_found *found)
 {
 	for (uint32_t match = word_match(bucket, key); match; match &= match - 1) {
-		struct tiara_found f = {.slot = &bucket->entry[__builtin_ctz(match)]};
+		struct tiara_entry *slot = &bucket->entry[__builtin_ctz(match)];
+		union tiara_word word = {.all = word_load(slot)};
 
-		f.word.all = word_load(f.slot);
-		if (f.word.key == key && tiara_word_live(&f.word)) {
-			f.word = tiara_word_plain(f.word);
-			return f;
+		if (word.key == key && tiara_word_live(&word)) {
+			found->slot = slot;
+			found->word = tiara_word_plain(word);
+			return;
 		}
 	}
-	return (struct tiara_found){.slot = NULL};
+	found->slot = NULL;
 }
 
 /*
@@ -55,9 +62,9 @@ tiara_table_find(const struct tiara_map *map, uint64_t key, uint64_t hash)
 
 	do {
 		moves = tiara_move_count(map, hash);
-		f = lookup_bucket(first, key);
+		lookup_bucket(first, key, &f);
 		if (!f.slot && slot_bucket_marked(first))
-			f = lookup_bucket(second, key);
+			lookup_bucket(second, key, &f);
 	} while (!f.slot && tiara_move_count(map, hash) != moves);
 	return f;
 }
@@ -65,7 +72,7 @@ tiara_table_find(const struct tiara_map *map, uint64_t key, uint64_t hash)
 static inline void
 lookup_judge(const struct tiara_age *age, struct tiara_found *f)
 {
-	if (f->slot && tiara_entry_expired(age, &f->word))
+	if (f->slot && lookup_expired(age, &f->word))
 		f->slot = NULL;
 }
 
@@ -90,7 +97,7 @@ lookup_block(const struct tiara_map *map, const struct tiara_age *age, const uin
 			lookup_prefetch(map, tiara_hash_bucket_1(hash[i + TIARA_TABLE_AHEAD],
 								 map->bucket_mask));
 		first = &map->bucket[tiara_hash_bucket_1(hash[i], map->bucket_mask)];
-		found[i] = lookup_bucket(first, key[i]);
+		lookup_bucket(first, key[i], &found[i]);
 		if (found[i].slot) {
 			lookup_judge(age, &found[i]);
 		} else if (slot_bucket_marked(first)) {

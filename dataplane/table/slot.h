@@ -18,7 +18,7 @@ slot_load(const struct tiara_entry *slot)
 {
 	union tiara_word w = {.all = word_load(slot)};
 
-	w.value &= ~SLOT_MARK;
+	w.pair &= (tiara_pair){~UINT64_C(0), ~SLOT_MARK};
 	return w;
 }
 
