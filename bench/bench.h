@@ -72,6 +72,34 @@ bench_row_one(const char *id, const char *params, const char *unit, double value
 	bench_row(id, params, unit, &value, 1);
 }
 
+static inline int
+bench_compare(const void *a, const void *b)
+{
+	uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+
+	return (x > y) - (x < y);
+}
+
+/* Four rows of one id, by "quantile": p50, p99, p99.9, max. Sorts the samples. */
+static inline void
+bench_row_tail(const char *id, const char *params, uint32_t *sample, uint32_t cnt, const char *unit,
+	       double scale)
+{
+	static const struct {
+		const char *name;
+		double part;
+	} quantile[] = {{"p50", 0.5}, {"p99", 0.99}, {"p99.9", 0.999}, {"max", 1}};
+	char all[500];
+
+	qsort(sample, cnt, sizeof(*sample), bench_compare);
+	for (int i = 0; i < 4; i++) {
+		uint32_t at = (uint32_t)((double)(cnt - 1) * quantile[i].part);
+
+		snprintf(all, sizeof(all), "%s, \"quantile\": \"%s\"", params, quantile[i].name);
+		bench_row_one(id, all, unit, sample[at] * scale);
+	}
+}
+
 static inline uint64_t
 bench_whole(const char *what, const char *text)
 {

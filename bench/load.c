@@ -87,12 +87,19 @@ load_open(struct load *load, const struct load_config *config)
 		    TIARA_OK)
 		bench_die("segment", error.message);
 	unlink(config->path);
+	load->handle = handle;
 	generation = load_publish(load, handle, config->timeout_ticks);
 	load->map = *tiara_handle_map(handle);
 	load->view = tiara_view_of(&load->map, generation);
 	load->age = (struct tiara_age){.view = &load->view, .now = 1};
 	load->writer = (struct tiara_writer){.owner = 0, .search_max = TIARA_SEARCH_PATH};
 	load->connections = config->connections;
+}
+
+void
+load_close(struct load *load)
+{
+	tiara_segment_detach(load->handle);
 }
 
 struct load *
@@ -159,6 +166,8 @@ load_insert_burst(struct load *load, uint64_t first, uint32_t cnt)
 	union tiara_word word[LOAD_BURST];
 	uint64_t hash[LOAD_BURST], refused = 0;
 
+	if (cnt == 0)
+		return 0;
 	for (uint32_t i = 0; i < cnt; i++) {
 		word[i] = load_word(load, first + i);
 		hash[i] = load_hash(load, word[i].key);

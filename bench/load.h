@@ -17,6 +17,7 @@ enum {
 
 /* One a thread: threads share the map's memory, nothing else. */
 struct load {
+	struct tiara_handle *handle;
 	struct tiara_map map;
 	struct tiara_view view;
 	struct tiara_age age;
@@ -38,6 +39,7 @@ uint64_t load_room(uint64_t connections);
 
 /* Makes the segment, publishes one service with LOAD_BACKENDS backends, removes the file's name. */
 void load_open(struct load *load, const struct load_config *config);
+void load_close(struct load *load);
 /* The same table for another thread. */
 struct load *load_share(const struct load *load, uint8_t owner);
 /* Empties the table; nobody else may use it meanwhile. */
