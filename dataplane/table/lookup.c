@@ -6,23 +6,6 @@
 
 enum { LOOKUP_BLOCK = 64 };
 
-static inline uint8_t
-lookup_service_use(const struct tiara_view *view, uint32_t service_idx)
-{
-	return service_idx < view->service_cnt ? view->service[service_idx].use : TIARA_USE_FREE;
-}
-
-bool
-tiara_entry_expired(const struct tiara_age *age, const union tiara_word *word)
-{
-	uint32_t s = word->entry.service_idx;
-
-	if (lookup_service_use(age->view, s) != TIARA_USE_ACTIVE)
-		return true;
-	return tiara_tick_age(age->now, word->entry.last_seen) >
-	       age->view->service[s].timeout_ticks[word->entry.state % TIARA_STATE_CNT];
-}
-
 /* Its live word, expired or not, in one bucket. The halves only filter, a line at once: what is
  * accepted was read by one 16-byte load. */
 static inline bool
