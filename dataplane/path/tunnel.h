@@ -30,7 +30,10 @@ tiara_tunnel_open(const struct tiara_worker *w, struct tiara_frame *f, uint16_t 
 
 	tiara_mac_copy(outer->dst, mac);
 	tiara_mac_copy(outer->src, w->node->port_mac);
-	memcpy(&outer->type, &inner->type, f->l3_off - 2 * TIARA_MAC_BYTES);
+	outer->type = inner->type;
+	if (f->l3_off != sizeof(*outer)) /* that was the tag's, whose rest follows */
+		memcpy(outer + 1, inner + 1,
+		       sizeof(struct tiara_ether_tagged) - sizeof(struct tiara_ether));
 	f->data -= more_bytes;
 	f->len_bytes += more_bytes;
 	f->headroom_bytes -= more_bytes;
