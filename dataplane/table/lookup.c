@@ -6,45 +6,23 @@
 
 enum { LOOKUP_BLOCK = 64 };
 
-static inline uint8_t
-lookup_service_use(const struct tiara_view *view, uint32_t service_idx)
-{
-	return service_idx < view->service_cnt ? view->service[service_idx].use : TIARA_USE_FREE;
-}
-
-static inline bool
-lookup_expired(const struct tiara_age *age, const union tiara_word *word)
-{
-	uint32_t s = word->entry.service_idx;
-
-	if (lookup_service_use(age->view, s) != TIARA_USE_ACTIVE)
-		return true;
-	return tiara_tick_age(age->now, word->entry.last_seen) >
-	       age->view->service[s].timeout_ticks[word->entry.state % TIARA_STATE_CNT];
-}
-
-bool
-tiara_entry_expired(const struct tiara_age *age, const union tiara_word *word)
-{
-	return lookup_expired(age, word);
-}
-
 /* Its live word, expired or not, in one bucket. The halves only filter, a line at once: what is
  * accepted was read by one 16-byte load. */
-static inline void
+static inline bool
 lookup_bucket(struct tiara_bucket *bucket, uint64_t key, struct tiara_found *found)
 {
 	for (uint32_t match = word_match(bucket, key); match; match &= match - 1) {
 		struct tiara_entry *slot = &bucket->entry[__builtin_ctz(match)];
-		union tiara_word word = {.all = word_load(slot)};
+		union tiara_word w = {.all = word_load(slot)};
 
-		if (word.key == key && tiara_word_live(&word)) {
-			found->slot = slot;
-			found->word = tiara_word_plain(word);
-			return;
-		}
+		if (w.key != key || !tiara_word_live(&w))
+			continue;
+		found->slot = slot;
+		found->word = tiara_word_plain(w);
+		return true;
 	}
 	found->slot = NULL;
+	return false;
 }
 
 /*
@@ -62,17 +40,17 @@ tiara_table_find(const struct tiara_map *map, uint64_t key, uint64_t hash)
 
 	do {
 		moves = tiara_move_count(map, hash);
-		lookup_bucket(first, key, &f);
-		if (!f.slot && slot_bucket_marked(first))
-			lookup_bucket(second, key, &f);
-	} while (!f.slot && tiara_move_count(map, hash) != moves);
+		if (lookup_bucket(first, key, &f) ||
+		    (slot_bucket_marked(first) && lookup_bucket(second, key, &f)))
+			return f;
+	} while (tiara_move_count(map, hash) != moves);
 	return f;
 }
 
 static inline void
 lookup_judge(const struct tiara_age *age, struct tiara_found *f)
 {
-	if (f->slot && lookup_expired(age, &f->word))
+	if (f->slot && tiara_entry_expired(age, &f->word))
 		f->slot = NULL;
 }
 
@@ -97,8 +75,7 @@ lookup_block(const struct tiara_map *map, const struct tiara_age *age, const uin
 			lookup_prefetch(map, tiara_hash_bucket_1(hash[i + TIARA_TABLE_AHEAD],
 								 map->bucket_mask));
 		first = &map->bucket[tiara_hash_bucket_1(hash[i], map->bucket_mask)];
-		lookup_bucket(first, key[i], &found[i]);
-		if (found[i].slot) {
+		if (lookup_bucket(first, key[i], &found[i])) {
 			lookup_judge(age, &found[i]);
 		} else if (slot_bucket_marked(first)) {
 			lookup_prefetch(map, tiara_hash_bucket_2(hash[i], map->bucket_mask));
