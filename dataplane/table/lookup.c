@@ -13,7 +13,7 @@ lookup_bucket(struct tiara_bucket *bucket, uint64_t key, struct tiara_found *fou
 {
 	for (uint32_t match = word_match(bucket, key); match; match &= match - 1) {
 		struct tiara_entry *slot = &bucket->entry[__builtin_ctz(match)];
-		union tiara_word w = {.all = word_load(slot)};
+		union tiara_word w = {.pair = word_load_pair(slot)};
 
 		if (w.key != key || !tiara_word_live(&w))
 			continue;

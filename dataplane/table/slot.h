@@ -16,10 +16,9 @@
 static inline union tiara_word
 slot_load(const struct tiara_entry *slot)
 {
-	union tiara_word w = {.all = word_load(slot)};
+	const tiara_pair mask = {~UINT64_C(0), ~SLOT_MARK};
 
-	w.pair &= (tiara_pair){~UINT64_C(0), ~SLOT_MARK};
-	return w;
+	return (union tiara_word){.pair = word_load_pair(slot) & mask};
 }
 
 static inline bool

@@ -12,7 +12,7 @@
 #include "tiara/status.h"
 #include "view.h"
 
-/* Both halves of a word in one register. */
+/* Both halves of a word in one register (word.h). */
 typedef uint64_t tiara_pair __attribute__((vector_size(16)));
 
 /*

@@ -21,10 +21,23 @@
 #define TIARA_WORD_ATOMIC 1
 #endif
 
+/* The halves of a word, the first one at [0]. */
+typedef uint64_t word_pair __attribute__((vector_size(16)));
+
 #ifdef TIARA_WORD_ATOMIC
 #include "word_atomic.h"
 #else
 #include "word_x86.h"
+#endif
+
+#ifndef WORD_LOAD_PAIR
+static inline word_pair
+word_load_pair(const void *at)
+{
+	unsigned __int128 v = word_load(at);
+
+	return (word_pair){(uint64_t)v, (uint64_t)(v >> 64)};
+}
 #endif
 
 #endif
