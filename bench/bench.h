@@ -100,6 +100,20 @@ bench_row_tail(const char *id, const char *params, uint32_t *sample, uint32_t cn
 	}
 }
 
+/*
+ * Room to ask a segment for: so many connections, or twice as many where the segment made for them
+ * would be over 90 % full.
+ */
+static inline uint64_t
+bench_room(uint64_t connections)
+{
+	uint64_t slots = 8; /* the smallest table */
+
+	while (slots < connections)
+		slots *= 2;
+	return connections * 10 > slots * 9 ? slots + 1 : connections;
+}
+
 static inline uint64_t
 bench_whole(const char *what, const char *text)
 {

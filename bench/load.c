@@ -11,18 +11,6 @@
 #include "table/hash.h"
 #include "tiara/tiara.h"
 
-enum { LOAD_FULL_PERCENT = 90 };
-
-uint64_t
-load_room(uint64_t connections)
-{
-	uint64_t room = 2 * TIARA_BUCKET_ENTRIES;
-
-	while (room < connections)
-		room *= 2;
-	return connections * 100 > room * LOAD_FULL_PERCENT ? room + 1 : connections;
-}
-
 static void
 load_put_backends(struct load *load, struct tiara_change *change)
 {
@@ -72,7 +60,7 @@ load_open(struct load *load, const struct load_config *config)
 {
 	struct tiara_segment_config segment = {
 		.connections = config->buckets ? config->buckets * TIARA_BUCKET_ENTRIES
-					       : load_room(config->connections),
+					       : bench_room(config->connections),
 		.worker_max = 2,
 		.service_max = 16,
 		.backend_max = LOAD_BACKENDS,

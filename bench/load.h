@@ -34,9 +34,6 @@ struct load_config {
 	uint16_t timeout_ticks; /* 0: the longest */
 };
 
-/* Room to ask a segment for: the connections, or twice as many where these would fill over 90 %. */
-uint64_t load_room(uint64_t connections);
-
 /* Makes the segment, publishes one service with LOAD_BACKENDS backends, removes the file's name. */
 void load_open(struct load *load, const struct load_config *config);
 void load_close(struct load *load);
