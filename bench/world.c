@@ -19,6 +19,8 @@ enum {
 };
 
 static const uint8_t world_port_mac[6] = {0x02, 0, 0, 0, 0, 0x01};
+/* Without one all clients of a service have one backend. */
+static const uint64_t world_secret[2] = {0x0123456789abcdef, 0x0edcba9876543210};
 static const uint8_t world_kernel_mac[6] = {0x06, 0, 0, 0, 0, 0x01};
 
 static tiara_be32
@@ -241,7 +243,8 @@ world_publish(struct world *w)
 	struct tiara_error error;
 	uint64_t generation;
 
-	if (tiara_change_begin(w->handle, &change, &error) != TIARA_OK)
+	if (tiara_change_begin(w->handle, &change, &error) != TIARA_OK ||
+	    tiara_change_secret(change, world_secret, &error) != TIARA_OK)
 		bench_die("change", error.message);
 	for (uint32_t s = 0; s < WORLD_SERVICES; s++) {
 		for (uint32_t i = 0; i < WORLD_POOL; i++)
