@@ -13,12 +13,13 @@ lookup_bucket(struct tiara_bucket *bucket, uint64_t key, struct tiara_found *fou
 {
 	for (uint32_t match = word_match(bucket, key); match; match &= match - 1) {
 		struct tiara_entry *slot = &bucket->entry[__builtin_ctz(match)];
-		union tiara_word w = {.pair = word_load_pair(slot)};
+		union tiara_word w = {.all = word_load(slot)};
 
 		if (w.key != key || !tiara_word_live(&w))
 			continue;
 		found->slot = slot;
-		found->word = tiara_word_plain(w);
+		found->word.key = key;
+		found->word.value = tiara_word_plain(w).value;
 		return true;
 	}
 	found->slot = NULL;

@@ -29,11 +29,13 @@ reuse_stale(const struct tiara_age *age, const union tiara_word *word)
 static inline union tiara_word
 reuse_tentative(const struct tiara_age *age, struct tiara_writer *writer, uint64_t key)
 {
-	/* struct tiara_tentative's second half, put together in a register. */
-	uint64_t value = writer->nonce++ | (uint64_t)(uint8_t)age->now << 32 |
-			 (uint64_t)writer->owner << 40 | (uint64_t)TIARA_STATE_TENTATIVE << 48;
+	union tiara_word w = {.key = key};
 
-	return (union tiara_word){.pair = {key, value}};
+	w.tentative.nonce = writer->nonce++;
+	w.tentative.tick = (uint8_t)age->now;
+	w.tentative.owner = writer->owner;
+	w.tentative.state = TIARA_STATE_TENTATIVE;
+	return w;
 }
 
 /* A live word of an entry that is between two slots. */

@@ -16,9 +16,10 @@
 static inline union tiara_word
 slot_load(const struct tiara_entry *slot)
 {
-	const tiara_pair mask = {~UINT64_C(0), ~SLOT_MARK};
+	union tiara_word w = {.all = word_load(slot)};
 
-	return (union tiara_word){.pair = word_load_pair(slot) & mask};
+	w.value &= ~SLOT_MARK;
+	return w;
 }
 
 static inline bool

@@ -12,13 +12,7 @@
 #include "tiara/status.h"
 #include "view.h"
 
-/* Both halves of a word in one register (word.h). */
-typedef uint64_t tiara_pair __attribute__((vector_size(16)));
-
-/*
- * An entry by value: two 64-bit halves of the 16-byte word. On the hot paths it is written as a pair:
- * a copy of what was written by halves has to wait until both have left the processor's store queue.
- */
+/* An entry by value: two 64-bit halves of the 16-byte word. */
 union tiara_word {
 	struct tiara_entry entry;
 	struct tiara_tentative tentative;
@@ -26,7 +20,6 @@ union tiara_word {
 		uint64_t key;   /* first half */
 		uint64_t value; /* second half */
 	};
-	tiara_pair pair;
 	unsigned __int128 all;
 } __attribute__((aligned(16)));
 
@@ -75,8 +68,7 @@ tiara_key(tiara_be32 client_addr, tiara_be16 client_port, uint16_t service_idx)
 static inline union tiara_word
 tiara_word_plain(union tiara_word word)
 {
-	word.pair &= (tiara_pair){~UINT64_C(0),
-				  ~(TIARA_WORD_TRANSIT | (uint64_t)TIARA_ENTRY_OVERFLOW << 56)};
+	word.value &= ~(TIARA_WORD_TRANSIT | (uint64_t)TIARA_ENTRY_OVERFLOW << 56);
 	return word;
 }
 
@@ -116,7 +108,7 @@ tiara_entry_expired(const struct tiara_age *age, const union tiara_word *word)
  * Burst lookup: hash[i] of key[i] in, found[i] out (expired entries are absent). Lines are asked for
  * TIARA_TABLE_AHEAD keys ahead; any cnt is allowed.
  */
-enum { TIARA_TABLE_AHEAD = 16 };
+enum { TIARA_TABLE_AHEAD = 32 };
 void tiara_table_lookup(const struct tiara_map *map, const struct tiara_age *age,
 			const uint64_t *key, const uint64_t *hash, uint32_t cnt,
 			struct tiara_found *found);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * 16-byte atomic words: a load, a CAS, a filter over a line of four, and a pause. Load and CAS are
+ * 16-byte atomic words: a load, a CAS, two filters over a line of four, and a pause. Load and CAS are
  * sequentially consistent with each other (docs/design/0003 says where that is needed); `at` is
  * 16-byte aligned, `line` 64-byte. A load never writes: it works on a read-only mapping (word_x86.h).
  */
@@ -21,23 +21,10 @@
 #define TIARA_WORD_ATOMIC 1
 #endif
 
-/* The halves of a word, the first one at [0]. */
-typedef uint64_t word_pair __attribute__((vector_size(16)));
-
 #ifdef TIARA_WORD_ATOMIC
 #include "word_atomic.h"
 #else
 #include "word_x86.h"
-#endif
-
-#ifndef WORD_LOAD_PAIR
-static inline word_pair
-word_load_pair(const void *at)
-{
-	unsigned __int128 v = word_load(at);
-
-	return (word_pair){(uint64_t)v, (uint64_t)(v >> 64)};
-}
 #endif
 
 #endif
