@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "bench.h"
+#include "counters.h"
 #include "world.h"
 
 enum {
@@ -54,14 +55,19 @@ path_established(struct bench *b)
 	enum { FRAMES = WORLD_BUFFERS * PATH_TURNS };
 	struct world *w = &b->world;
 	uint64_t made = world_counted(w, TIARA_EVENT_CONNECTION_NEW);
+	struct counters counters = {.known = false};
 	double ns[BENCH_REPEATS_MAX];
 
 	world_run(w, WORLD_BUFFERS);
-	for (int r = 0; r < b->repeats; r++)
+	for (int r = 0; r < b->repeats; r++) {
+		counters_begin(&counters);
 		ns[r] = world_run(w, FRAMES) * 1e9 / FRAMES;
+		counters_end(&counters, FRAMES);
+	}
 	if (world_counted(w, TIARA_EVENT_CONNECTION_NEW) != made)
 		bench_die("path.established", "a connection was not found");
-	bench_row("path.established", world_params(w, ""), "ns", ns, b->repeats);
+	bench_row("path.established", world_params(w, counters_params(&counters)), "ns", ns,
+		  b->repeats);
 }
 
 /* With all these backends: as table.sweep of bench/table.c, which has 1024. */

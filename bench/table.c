@@ -10,6 +10,7 @@
  * was put in.
  */
 #include "bench.h"
+#include "counters.h"
 #include "load.h"
 
 enum { TABLE_PROBES = 1 << 22 };
@@ -19,6 +20,7 @@ struct bench {
 	uint64_t *probe; /* keys, TABLE_PROBES of them */
 	uint32_t *line;  /* bucket numbers, TABLE_PROBES of them */
 	int repeats;
+	struct counters counters;
 };
 
 static double
@@ -30,7 +32,8 @@ table_per_s(double cnt, double start)
 static void
 table_row(const struct bench *b, const char *id, const double *value)
 {
-	bench_row(id, load_params(&b->load, ""), "1/s", value, b->repeats);
+	bench_row(id, load_params(&b->load, counters_params(&b->counters)), "1/s", value,
+		  b->repeats);
 }
 
 /* ---- find or insert ---- */
@@ -44,9 +47,11 @@ table_insert(struct bench *b)
 		double start;
 
 		load_clear(&b->load);
+		counters_begin(&b->counters);
 		start = bench_now_s();
 		if (load_insert(&b->load, 0, b->load.connections) != 0)
 			bench_die("table.insert", "the table refused a connection");
+		counters_end(&b->counters, (double)b->load.connections);
 		value[r] = table_per_s((double)b->load.connections, start);
 	}
 	table_row(b, "table.insert", value);
@@ -103,6 +108,7 @@ table_limit(struct bench *b)
 			value[r] = sliding > value[r] ? sliding : value[r];
 		}
 	}
+	b->counters.known = false;
 	if (sum == 1) /* uses the sum, so that the reads stay */
 		fprintf(stderr, "bench table: unlikely\n");
 	table_row(b, "limit.lines", value);
@@ -126,10 +132,13 @@ table_lookup(struct bench *b, const char *id, uint64_t expected)
 	double value[BENCH_REPEATS_MAX];
 
 	for (int r = 0; r < b->repeats; r++) {
-		double start = bench_now_s();
+		double start;
 
+		counters_begin(&b->counters);
+		start = bench_now_s();
 		if (load_lookup(&b->load, b->probe, TABLE_PROBES) != expected)
 			bench_die(id, "what was put in was not found, or what was not, was");
+		counters_end(&b->counters, TABLE_PROBES);
 		value[r] = table_per_s(TABLE_PROBES, start);
 	}
 	table_row(b, id, value);
@@ -191,6 +200,7 @@ table_touch(struct bench *b)
 	double value[BENCH_REPEATS_MAX];
 	uint64_t cnt = table_draw_in_turn(b, 0, b->load.connections);
 
+	b->counters.known = false;
 	for (int r = 0; r < b->repeats; r++) {
 		double start = bench_now_s();
 
@@ -249,7 +259,7 @@ table_sweep(struct bench *b)
 int
 main(int argc, char **argv)
 {
-	struct bench b;
+	static struct bench b;
 
 	if (argc != 4) {
 		fprintf(stderr, "usage: table SEGMENT-PATH CONNECTIONS REPEATS(1..16)\n");
