@@ -61,7 +61,7 @@ bench_row(const char *id, const char *params, const char *unit, const double *va
 	printf("{\"id\": \"%s\", \"params\": {%s}, \"unit\": \"%s\", \"values\": [", id, params,
 	       unit);
 	for (int i = 0; i < cnt; i++)
-		printf("%s%.3f", i ? ", " : "", value[i]);
+		printf("%s%.9g", i ? ", " : "", value[i]);
 	printf("]}\n");
 	fflush(stdout);
 }
