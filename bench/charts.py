@@ -178,6 +178,7 @@ def draw(rows: list[Row], file: Path) -> None:
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
+    rows = sorted(rows, key=lambda r: RATES.index(r["id"]) if r["id"] in RATES else len(RATES))
     filled = [(panel, [r for r in rows if panel.wanted(r)]) for panel in panels(rows)]
     filled = [(panel, chosen) for panel, chosen in filled if chosen]
     tall = -(-len(filled) // COLUMNS)
