@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * word.h by the compiler's builtins: the plain twin of word_x86.h. ThreadSanitizer sees these and
- * does not see the other. May become calls of libatomic.
+ * does not see the other. May become calls of libatomic, whose load may write, and whose lock, where
+ * it has one, is a single process's: this is for tests.
  */
 #ifndef TIARA_TABLE_WORD_ATOMIC_H
 #define TIARA_TABLE_WORD_ATOMIC_H
+
+enum { WORD_LOAD_WRITES = 1 };
 
 static inline unsigned __int128
 word_load(const void *at)

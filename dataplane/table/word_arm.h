@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * word.h for Armv8.1 (LSE). The sequences are those of Arm's C/C++ Atomics ABI (atomicsabi64) for a
+ * 128-bit sequentially consistent load and compare-exchange; docs/design/0003, "Arm", has the reasons.
+ * casp takes pairs of registers that begin at an even one: they are named here.
+ */
+#ifndef TIARA_TABLE_WORD_ARM_H
+#define TIARA_TABLE_WORD_ARM_H
+
+#include <arm_neon.h>
+
+#ifdef TIARA_ARM_LSE2
+enum { WORD_LOAD_WRITES = 0 };
+
+/*
+ * ldp of 16 aligned bytes is one access with LSE2. ldar before it: an earlier casp's store comes
+ * first. dmb after it: what is read or written next comes later. A core without LSE2 runs this all
+ * the same, and tears it: control/machine.c refuses to start there.
+ */
+static inline unsigned __int128
+word_load(const void *at)
+{
+	uint64_t low, high;
+
+	__asm__ volatile("ldar %0, %2\n\tldp %0, %1, %2\n\tdmb ishld"
+			 : "=&r"(low), "=&r"(high)
+			 : "Q"(*(const unsigned __int128 *)at)
+			 : "memory");
+	return (unsigned __int128)high << 64 | low;
+}
+#else
+enum { WORD_LOAD_WRITES = 1 };
+
+/* Without LSE2 only casp reads 16 bytes at once: it puts 0 where 0 is, but it needs to be able to. */
+static inline unsigned __int128
+word_load(const void *at)
+{
+	register uint64_t low __asm__("x0") = 0;
+	register uint64_t high __asm__("x1") = 0;
+
+	__asm__ volatile("caspa %0, %1, %0, %1, %2"
+			 : "+r"(low), "+r"(high), "+Q"(*(unsigned __int128 *)(uintptr_t)at)
+			 :
+			 : "memory");
+	return (unsigned __int128)high << 64 | low;
+}
+#endif
+
+static inline bool
+word_cas(void *at, unsigned __int128 from, unsigned __int128 to)
+{
+	register uint64_t low __asm__("x0") = (uint64_t)from;
+	register uint64_t high __asm__("x1") = (uint64_t)(from >> 64);
+	register uint64_t to_low __asm__("x2") = (uint64_t)to;
+	register uint64_t to_high __asm__("x3") = (uint64_t)(to >> 64);
+
+	__asm__ volatile("caspal %0, %1, %3, %4, %2"
+			 : "+r"(low), "+r"(high), "+Q"(*(unsigned __int128 *)at)
+			 : "r"(to_low), "r"(to_high)
+			 : "memory");
+	return low == (uint64_t)from && high == (uint64_t)(from >> 64);
+}
+
+/*
+ * Bit i: word i of the line begins with key. Plain loads, each key for itself: a filter. The barrier
+ * makes what is read next newer than they are.
+ */
+static inline uint32_t
+word_match(const void *line, uint64_t key)
+{
+	static const uint32_t bit[4] = {1, 2, 4, 8};
+	uint64x2_t low, high;
+	uint32x4_t equal;
+
+	__asm__ volatile("" ::: "memory");
+	low = vld2q_u64(line).val[0];
+	high = vld2q_u64((const uint64_t *)line + 4).val[0];
+	__asm__ volatile("dmb ishld" : "+w"(low), "+w"(high)::"memory");
+	low = vceqq_u64(low, vdupq_n_u64(key));
+	high = vceqq_u64(high, vdupq_n_u64(key));
+	equal = vcombine_u32(vmovn_u64(low), vmovn_u64(high));
+	return vaddvq_u32(vandq_u32(equal, vld1q_u32(bit)));
+}
+
+static inline void
+word_pause(void)
+{
+	__asm__ volatile("yield" ::: "memory");
+}
+
+#endif
