@@ -22,7 +22,7 @@ word_cas(void *at, unsigned __int128 from, unsigned __int128 to)
 					   __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
 }
 
-/* A filter: what it lets through is read again by word_load. Acquire: what is read after it is newer. */
+/* A filter: what it lets through is read again by word_load. An insert looks by it after its claim. */
 static inline uint32_t
 word_match(const void *line, uint64_t key)
 {
@@ -30,7 +30,7 @@ word_match(const void *line, uint64_t key)
 	uint32_t match = 0;
 
 	for (int i = 0; i < 4; i++)
-		match |= (uint32_t)(__atomic_load_n(&half[2 * i], __ATOMIC_ACQUIRE) == key) << i;
+		match |= (uint32_t)(__atomic_load_n(&half[2 * i], __ATOMIC_SEQ_CST) == key) << i;
 	return match;
 }
 
