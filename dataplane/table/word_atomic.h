@@ -34,6 +34,21 @@ word_match(const void *line, uint64_t key)
 	return match;
 }
 
+static inline uint32_t
+word_due(const void *line, uint16_t now, const int32_t limit[8])
+{
+	const uint64_t *half = line;
+	uint32_t due = 0;
+
+	for (int i = 0; i < 4; i++) {
+		uint64_t value = __atomic_load_n(&half[2 * i + 1], __ATOMIC_RELAXED);
+		bool late = (uint16_t)(now - (value >> 32)) > limit[value >> 48 & 7];
+
+		due |= (uint32_t)(late || value >> 58 & 3) << i; /* MOVING, ARRIVING */
+	}
+	return due;
+}
+
 static inline void
 word_pause(void)
 {

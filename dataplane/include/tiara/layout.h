@@ -244,9 +244,11 @@ struct tiara_root {
 	uint64_t backend_name_off; /* struct tiara_backend_name[backend_cnt] */
 	uint32_t service_cnt;
 	uint32_t backend_cnt;
-	uint32_t frontend_cnt; /* a power of two, or 0 */
-	uint32_t pad0;
-	uint8_t pad[40];
+	uint32_t frontend_cnt;    /* a power of two, or 0 */
+	uint32_t limits_known;    /* 0: the next two say nothing */
+	uint64_t gone_generation; /* of the newest removal; 0: none; UINT64_MAX: drained by force */
+	uint16_t timeout_min_ticks[8]; /* of all active services, by enum tiara_state */
+	uint8_t pad[16];
 };
 
 enum tiara_neighbour_state {
@@ -361,7 +363,8 @@ struct tiara_segment {
 	uint8_t pad1[32];
 	/* control plane writes, workers read */
 	uint64_t generation; /* the current one; 0: none. The one release store of a publication */
-	uint8_t pad2[56];
+	uint64_t released_generation; /* no entry names what was removed in this one or before */
+	uint8_t pad2[48];
 	/* workers write */
 	uint64_t tick_next_tsc;
 	uint32_t tick; /* seconds that workers ran */
