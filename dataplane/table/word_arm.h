@@ -61,9 +61,18 @@ word_cas(void *at, unsigned __int128 from, unsigned __int128 to)
 	return low == (uint64_t)from && high == (uint64_t)(from >> 64);
 }
 
+/* Plain loads of the line that come next come after our earlier releases, as ldar does in word_load. */
+static inline void
+word_look(const void *line)
+{
+	uint64_t first;
+
+	__asm__ volatile("ldar %0, %1" : "=r"(first) : "Q"(*(const uint64_t *)line) : "memory");
+}
+
 /*
- * Bit i: word i of the line begins with key. Plain loads, each key for itself: a filter. ldar and dmb as
- * in word_load: an insert looks by this after its claim.
+ * Bit i: word i of the line begins with key. Plain loads, each key for itself: a filter. An insert looks
+ * by this after its claim. dmb as in word_load.
  */
 static inline uint32_t
 word_match(const void *line, uint64_t key)
@@ -71,9 +80,8 @@ word_match(const void *line, uint64_t key)
 	static const uint32_t bit[4] = {1, 2, 4, 8};
 	uint64x2_t low, high;
 	uint32x4_t equal;
-	uint64_t first;
 
-	__asm__ volatile("ldar %0, %1" : "=r"(first) : "Q"(*(const uint64_t *)line) : "memory");
+	word_look(line);
 	low = vld2q_u64(line).val[0];
 	high = vld2q_u64((const uint64_t *)line + 4).val[0];
 	__asm__ volatile("dmb ishld" : "+w"(low), "+w"(high)::"memory");
@@ -81,6 +89,23 @@ word_match(const void *line, uint64_t key)
 	high = vceqq_u64(high, vdupq_n_u64(key));
 	equal = vcombine_u32(vmovn_u64(low), vmovn_u64(high));
 	return vaddvq_u32(vandq_u32(equal, vld1q_u32(bit)));
+}
+
+/* Bit i: word i is older than limit[its state], or between two slots (word_x86.h): a filter. */
+static inline uint32_t
+word_due(const void *line, uint16_t now, const int32_t limit[8])
+{
+	const uint64_t *half = line;
+	uint32_t due = 0;
+
+	word_look(line); /* a sweep looks after it took the slice */
+	for (int i = 0; i < 4; i++) {
+		uint64_t value = __atomic_load_n(&half[2 * i + 1], __ATOMIC_RELAXED);
+		bool late = (uint16_t)(now - (value >> 32)) > limit[value >> 48 & 7];
+
+		due |= (uint32_t)(late || value >> 58 & 3) << i; /* MOVING, ARRIVING */
+	}
+	return due;
 }
 
 static inline void

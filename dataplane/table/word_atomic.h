@@ -41,7 +41,7 @@ word_due(const void *line, uint16_t now, const int32_t limit[8])
 	uint32_t due = 0;
 
 	for (int i = 0; i < 4; i++) {
-		uint64_t value = __atomic_load_n(&half[2 * i + 1], __ATOMIC_RELAXED);
+		uint64_t value = __atomic_load_n(&half[2 * i + 1], __ATOMIC_SEQ_CST);
 		bool late = (uint16_t)(now - (value >> 32)) > limit[value >> 48 & 7];
 
 		due |= (uint32_t)(late || value >> 58 & 3) << i; /* MOVING, ARRIVING */

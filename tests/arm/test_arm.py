@@ -86,6 +86,12 @@ def test_a_line_is_compared_before_what_is_read_next(build: str) -> None:
     assert ordered(listing, r"ldar x\d+, .*", r"ld2 .*", r"ld2 .*", "dmb ishld", "cmeq .*")
 
 
+def test_a_sweep_looks_after_it_took_its_slice() -> None:
+    """Its plain loads of a line follow an ldar, which waits for the stlr of the slice's number."""
+    names = [line.split()[0] for line in instructions("arm", "tiara_sweep_slice_wk")]
+    assert names.index("ldaddal") < names.index("ldar") < names.index("caspa")
+
+
 def test_a_build_for_lse2_refuses_an_older_core() -> None:
     """There its loads would tear, silently: it says so and touches nothing."""
     program = BUILD / "arm-lse2/tests/unit/control-segment"
