@@ -254,15 +254,14 @@ static struct tiara_found
 move_visit(const struct tiara_map *map, const struct tiara_age *age, struct move_search *search,
 	   uint32_t at, bool expand)
 {
-	struct move_node *n = &search->node[at];
+	const struct move_node *n = &search->node[at];
+	struct tiara_bucket *bucket = &map->bucket[n->bucket];
 	union tiara_word word[TIARA_BUCKET_ENTRIES];
 
 	for (int i = 0; i < TIARA_BUCKET_ENTRIES; i++) {
-		struct tiara_found f = {.slot = &map->bucket[n->bucket].entry[i]};
-
-		f.word = word[i] = slot_load(f.slot);
-		if (reuse_judge(map, age, &f.word) <= REUSE_SPARE)
-			return f;
+		word[i] = slot_load(&bucket->entry[i]);
+		if (reuse_judge(map, age, &word[i]) <= REUSE_SPARE)
+			return (struct tiara_found){.slot = &bucket->entry[i], .word = word[i]};
 	}
 	for (int i = 0; i < TIARA_BUCKET_ENTRIES && expand; i++) {
 		struct move_node *child = &search->node[search->cnt];
