@@ -423,6 +423,9 @@ test_unmarked_costs_one_line(void)
 	client = client_of(&w, 0, 3, (page - (uintptr_t)w.map.bucket) / sizeof *w.map.bucket);
 	CHECK(mprotect((void *)page, PAGE, PROT_NONE) == 0);
 	CHECK(!world_find(&w, tiara_key(client, 80, 0)).slot);
+	CHECK(!tiara_table_find(&w.map, tiara_key(client, 80, 0),
+				world_hash(&w, tiara_key(client, 80, 0)))
+		       .slot);
 	client = insert_of(&w, client - 1, 3, (page - (uintptr_t)w.map.bucket) / 64);
 	CHECK(world_find(&w, tiara_key(client, 80, 0)).slot);
 	world_free(&w);
