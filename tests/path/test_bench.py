@@ -37,6 +37,7 @@ RUNS = [
     ("bench-scaling", ["100000", "1"], {"table.scaling"}),
     ("bench-churn", ["100000", "20000", "2"], {"table.churn"}),
     ("bench-consistency", ["65536", "8"], {"path.consistency"}),
+    ("bench-flood", ["65536", "1"], {"path.flood"}),
     *(("bench-path", ["131072", mode, "1"], PATH) for mode in ("l2", "ipip", "vxlan")),
 ]
 NONE_AT_ALL = {"broken", "refused"}  # by measure
