@@ -102,6 +102,7 @@ insert_look(struct insert *in, const struct tiara_entry *own)
 		look = (struct insert_look){.second = false};
 		moves = tiara_move_count(in->map, in->hash);
 		insert_look_bucket(in, insert_bucket(in, 0), own, &look);
+		TIARA_STEP(19);
 		look.second = slot_bucket_marked(insert_bucket(in, 0));
 		if (look.second)
 			insert_look_bucket(in, insert_bucket(in, 1), own, &look);

@@ -2,6 +2,7 @@
 #include "hash.h"
 #include "move.h"
 #include "slot.h"
+#include "step.h"
 #include "table.h"
 
 enum { LOOKUP_BLOCK = 64 };
@@ -56,6 +57,7 @@ tiara_table_find(const struct tiara_map *map, uint64_t key, uint64_t hash)
 	do {
 		moves = tiara_move_count(map, hash);
 		f = lookup_bucket(first, key);
+		TIARA_STEP(18);
 		if (!f.slot && slot_bucket_marked(first))
 			f = lookup_bucket(second, key);
 	} while (!f.slot && tiara_move_count(map, hash) != moves);
