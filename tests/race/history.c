@@ -209,13 +209,13 @@ history_earlier(const void *a, const void *b)
 
 static bool
 history_walk(const struct history_op *op, uint32_t cnt, const struct history_event *event,
-	     FILE *out)
+	     uint32_t event_cnt, FILE *out)
 {
 	struct history_search *s = calloc(1, sizeof(*s));
 	bool holds = true;
 
 	history_add(s, 0, 0);
-	for (uint32_t i = 0; holds && i < 2 * cnt; i++) {
+	for (uint32_t i = 0; holds && i < event_cnt; i++) {
 		const struct history_op *now = &op[event[i].op];
 
 		if (!event[i].returns) {
@@ -234,15 +234,17 @@ static bool
 history_key_holds(const struct history_op *op, uint32_t cnt, FILE *out)
 {
 	struct history_event *event = calloc(2 * (size_t)cnt + 1, sizeof(*event));
+	uint32_t event_cnt = 0;
 	bool holds;
 
 	for (uint32_t i = 0; i < cnt; i++) {
-		event[2 * i] = (struct history_event){.at = op[i].called, .op = i};
-		event[2 * i + 1] = (struct history_event){
-			.at = op[i].returned, .op = i, .returns = true};
+		event[event_cnt++] = (struct history_event){.at = op[i].called, .op = i};
+		if (op[i].returned)
+			event[event_cnt++] = (struct history_event){
+				.at = op[i].returned, .op = i, .returns = true};
 	}
-	qsort(event, 2 * (size_t)cnt, sizeof(*event), history_earlier);
-	holds = history_walk(op, cnt, event, out);
+	qsort(event, event_cnt, sizeof(*event), history_earlier);
+	holds = history_walk(op, cnt, event, event_cnt, out);
 	free(event);
 	return holds;
 }

@@ -33,8 +33,8 @@ enum {
 
 /* Words are an entry's second half, 0: absent. One thread's operations on a key do not overlap. */
 struct history_op {
-	uint64_t called; /* stamps of the clock */
-	uint64_t returned;
+	uint64_t called;   /* stamps of the clock, from 1 on */
+	uint64_t returned; /* 0: never, its thread died: it took effect or not */
 	uint64_t wanted;
 	uint64_t found;
 	uint32_t key;
@@ -62,7 +62,7 @@ history_now(uint64_t *clock)
 	uint64_t now;
 
 	__asm__ volatile("" ::: "memory");
-	now = __atomic_fetch_add(clock, 1, __ATOMIC_RELAXED);
+	now = __atomic_add_fetch(clock, 1, __ATOMIC_RELAXED);
 	__asm__ volatile("" ::: "memory");
 	return now;
 }

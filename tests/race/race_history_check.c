@@ -131,6 +131,21 @@ test_sweeps(void)
 		   {BY(1, 3, 20), SWEEP(97)}, {BY(0, 6, 7), INSERT(SEEN(99))});
 }
 
+/* Its thread died: it took effect, once, at any time from its call on, or not at all. */
+static void
+test_deaths(void)
+{
+	CHECK_CASE("died, nothing done", true, {BY(0, 1, 0), INSERT(5)}, {BY(1, 2, 3), LOOKUP(0)});
+	CHECK_CASE("died, done", true, {BY(0, 1, 0), INSERT(5)}, {BY(1, 2, 3), LOOKUP(0)},
+		   {BY(1, 4, 5), LOOKUP(5)});
+	CHECK_CASE("died, done and undone", false, {BY(0, 1, 0), INSERT(5)},
+		   {BY(1, 2, 3), LOOKUP(5)}, {BY(1, 4, 5), LOOKUP(0)});
+	CHECK_CASE("done before it was called", false, {BY(1, 1, 2), LOOKUP(5)},
+		   {BY(0, 3, 0), INSERT(5)});
+	CHECK_CASE("died, done twice", false, {BY(0, 1, 0), INSERT(5)}, {BY(1, 2, 3), REMOVE(5)},
+		   {BY(1, 4, 5), LOOKUP(5)});
+}
+
 /* What a failure prints names the key, the operations and what they were told. */
 static void
 test_says_why(void)
@@ -156,6 +171,7 @@ main(void)
 	test_changes();
 	test_at_once();
 	test_sweeps();
+	test_deaths();
 	test_says_why();
 	return failed > 0;
 }
