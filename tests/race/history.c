@@ -14,7 +14,7 @@
 
 #include "tiara/layout.h"
 
-enum { HISTORY_PAIRS_MAX = 4096, HISTORY_PRINTED_MAX = 60 };
+enum { HISTORY_PAIRS_MAX = 512, HISTORY_PRINTED_MAX = 60 };
 
 struct history_op *
 history_call(struct history_log *log, enum history_kind kind, uint32_t key)

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One after another, every order in which a mover, somebody who acts meanwhile and a reader can
+ * One after another, every order in which a mover, somebody who acts meanwhile and a third can
  * interrupt each other a few times; nothing is left to chance. Each is a coroutine that is stopped
  * at any step, goes on later, or never does (as if it had been killed there). What all were told
  * must be explained (history.h), and the table must be sound after whoever comes next.
  */
 #include <ucontext.h>
+#include <unistd.h>
 
 #include "history.h"
 #include "table_world.h"
@@ -27,9 +28,11 @@ enum {
 	FIRST_BACKEND = 20,
 	TO_THE_END = INT32_MAX,
 	STALE_TICKS = 3,
+	TURNS_MAX = 8,
+	SECONDS = 10, /* for schedules that take less than one: longer is for ever */
 };
 
-enum { MOVER, ACTOR, READER, ACTORS, WATCHER = ACTORS, NEXT_ONE, EVERYBODY };
+enum { MOVER, ACTOR, THIRD, ACTORS, WATCHER = ACTORS, NEXT_ONE, EVERYBODY };
 
 enum action {
 	ACTION_HELP,
@@ -42,7 +45,7 @@ enum action {
 	ACTION_SWEEP, /* from so far ahead that what is tentative is stale */
 	ACTION_MOVE,
 	ACTION_MOVE_OFTEN, /* there, back, and there again */
-	ACTION_CNT,
+	ACTION_NONE,
 };
 
 struct actor {
@@ -136,6 +139,7 @@ do_touch(struct actor *a)
 
 	if (!f.slot)
 		return;
+	step(9);
 	w.entry.backend_idx = the.backend++;
 	op = call(a, HISTORY_REPLACE, KEY);
 	op->found = f.word.value;
@@ -234,8 +238,11 @@ act(struct actor *a)
 		do_move(a);
 		do_move(a);
 		break;
-	default:
+	case ACTION_MOVE:
 		do_move(a);
+		break;
+	case ACTION_NONE:
+		break;
 	}
 }
 
@@ -407,27 +414,36 @@ enum { REPAIRS = sizeof repairs / sizeof *repairs };
 
 /* ---- all schedules ---- */
 
+/* Whose turn it is, and how many steps he passes. */
+struct turn {
+	int who;
+	int steps;
+};
+
+/* Then those who live go on to the end, in the order of `enum`, the mover last. */
 struct schedule {
 	struct scene scene;
 	enum action action; /* the actor's */
-	enum action reader;
+	enum action third;
 	uint8_t owner; /* the actor's: below or above the mover's */
-	int mover_1, reader_1, actor_1, mover_2;
 	bool mover_dies;
 	bool actor_dies;
 	int repair;
+	struct turn turn[TURNS_MAX]; /* up to one of -1 steps */
 };
+
+static const char *const who_is[] = {[MOVER] = "mover", [ACTOR] = "actor", [THIRD] = "third"};
 
 static void
 schedule_print(const struct schedule *s)
 {
-	fprintf(stderr,
-		"second %d last %d full %d; actor %u does %d, reader %d\n"
-		"mover passes %d steps, reader %d, actor %d, mover %d; dies: mover %d actor %d; "
-		"repair %d\n",
-		s->scene.second, s->scene.last, s->scene.full, s->owner, (int)s->action,
-		(int)s->reader, s->mover_1, s->reader_1, s->actor_1, s->mover_2, s->mover_dies,
-		s->actor_dies, s->repair);
+	fprintf(stderr, "key in its %s bucket, slots %s, %s; actor %u does %d, the third %d\n",
+		s->scene.second ? "second" : "first", s->scene.last ? "3, 3" : "0, 1",
+		s->scene.full ? "full" : "else empty", s->owner, (int)s->action, (int)s->third);
+	for (int i = 0; i < TURNS_MAX && s->turn[i].steps >= 0; i++)
+		fprintf(stderr, "  %s passes %d\n", who_is[s->turn[i].who], s->turn[i].steps);
+	fprintf(stderr, "  dies:%s%s; repair %d\n", s->mover_dies ? " mover" : "",
+		s->actor_dies ? " actor" : "", s->repair);
 }
 
 static void
@@ -436,16 +452,12 @@ schedule_run(const struct schedule *s)
 	scene_make(&s->scene);
 	actor_make(MOVER, ACTION_MOVE_OFTEN, 1);
 	actor_make(ACTOR, s->action, s->owner);
-	actor_make(READER, s->reader, 5);
-	go_on(MOVER, s->mover_1);
-	if (s->reader_1 >= 0)
-		go_on(READER, s->reader_1);
-	go_on(ACTOR, s->actor_1);
-	go_on(MOVER, s->mover_2);
+	actor_make(THIRD, s->third, 5);
+	for (int i = 0; i < TURNS_MAX && s->turn[i].steps >= 0; i++)
+		go_on(s->turn[i].who, s->turn[i].steps);
 	if (!s->actor_dies)
 		go_on(ACTOR, TO_THE_END);
-	if (s->reader_1 >= 0)
-		go_on(READER, TO_THE_END);
+	go_on(THIRD, TO_THE_END);
 	if (!s->mover_dies)
 		go_on(MOVER, TO_THE_END);
 	if (aftermath(&s->scene, repairs[s->repair].action, repairs[s->repair].owner))
@@ -454,67 +466,107 @@ schedule_run(const struct schedule *s)
 	abort();
 }
 
-enum { MOVE_STEPS = 7, MOVES_STEPS = 20, ACTION_STEPS = 12 };
-
-/* A mover and an actor: twice each; whoever is stopped last may be dead. */
+/* All numbers of steps below those of `below`, turn by turn. */
 static void
-test_two(struct schedule s)
+schedule_all(struct schedule *s, const struct turn *below, int at)
 {
-	for (s.mover_1 = 0; s.mover_1 < MOVE_STEPS; s.mover_1++)
-		for (s.actor_1 = 0; s.actor_1 < ACTION_STEPS; s.actor_1++)
-			for (s.mover_2 = 0; s.mover_2 < MOVES_STEPS; s.mover_2++)
-				schedule_run(&s);
-}
-
-/* A reader or an insert is stopped between two looks, while the mover and a helper go on. */
-static void
-test_three(struct schedule s)
-{
-	for (s.mover_1 = 0; s.mover_1 < MOVE_STEPS; s.mover_1++)
-		for (s.reader_1 = 0; s.reader_1 < 6; s.reader_1++)
-			for (s.mover_2 = 0; s.mover_2 < MOVES_STEPS; s.mover_2++)
-				schedule_run(&s);
+	if (at == TURNS_MAX || below[at].steps == 0) {
+		if (at < TURNS_MAX)
+			s->turn[at].steps = -1;
+		schedule_run(s);
+		return;
+	}
+	for (int n = 0; n < below[at].steps; n++) {
+		s->turn[at] = (struct turn){below[at].who, n};
+		schedule_all(s, below, at + 1);
+	}
 }
 
 static void
-test_scene(struct scene scene)
+test(struct schedule s, const struct turn *below)
 {
-	for (int action = 0; action < ACTION_CNT; action++) {
-		struct schedule s = {.scene = scene, .action = (enum action)action, .reader_1 = -1};
+	alarm(SECONDS);
+	schedule_all(&s, below, 0);
+}
 
-		for (s.owner = 0; s.owner <= 2; s.owner += 2)
-			test_two(s);
-		s.owner = 2;
-		s.mover_dies = true;
-		for (s.repair = 0; s.repair < REPAIRS; s.repair++)
-			test_two(s);
-		s.repair = 0;
-		s.actor_dies = true;
-		test_two(s);
-		s.mover_dies = false;
-		test_two(s);
-	}
-	for (int action = 0; action < ACTION_CNT; action++) {
-		struct schedule s = {.scene = scene, .action = (enum action)action, .owner = 2};
+enum { MOVE = 7, MOVES = 20, ACT = 12 }; /* steps, and a little more */
 
-		s.actor_1 = 0;
-		for (int dies = 0; dies < 2; dies++) {
-			s.mover_dies = dies;
-			s.reader = ACTION_LOOKUP;
-			test_three(s);
-			s.reader = ACTION_INSERT;
-			test_three(s);
-		}
+/* A mover and an actor. Whoever is stopped last may be dead; then anybody comes by. */
+static void
+test_two(struct scene scene, enum action action)
+{
+	static const struct turn below[TURNS_MAX] = {{MOVER, MOVE}, {ACTOR, ACT}, {MOVER, MOVES}};
+	struct schedule s = {.scene = scene, .action = action, .third = ACTION_NONE};
+
+	for (s.owner = 0; s.owner <= 2; s.owner += 2)
+		test(s, below);
+	s.owner = 2;
+	s.mover_dies = true;
+	for (s.repair = 0; s.repair < REPAIRS; s.repair++)
+		test(s, below);
+	s.repair = 0;
+	s.actor_dies = true;
+	test(s, below);
+	s.mover_dies = false;
+	test(s, below);
+}
+
+/* A lookup or an insert is stopped between two looks, while the mover and the actor go on. */
+static void
+test_three(struct scene scene, enum action action)
+{
+	static const struct turn below[TURNS_MAX] = {{MOVER, MOVE}, {THIRD, 6}, {MOVER, MOVES}};
+	struct schedule s = {.scene = scene, .action = action, .owner = 2};
+
+	for (int dies = 0; dies < 2; dies++) {
+		s.mover_dies = dies;
+		s.third = ACTION_LOOKUP;
+		test(s, below);
+		s.third = ACTION_INSERT;
+		test(s, below);
 	}
+}
+
+/* An insert is stopped three times: the key may move whenever it looks. */
+static void
+test_insert(struct scene scene)
+{
+	static const struct turn below[TURNS_MAX] = {{THIRD, 2}, {MOVER, MOVE + 1},
+						     {THIRD, 4}, {MOVER, MOVE + 1},
+						     {THIRD, 4}, {MOVER, MOVE + 1}};
+
+	test((struct schedule){.scene = scene, .action = ACTION_NONE, .third = ACTION_INSERT},
+	     below);
+}
+
+/* What a touch found has long moved, and comes back just now, with somebody's help. */
+static void
+test_late_touch(struct scene scene)
+{
+	static const struct turn below[TURNS_MAX] = {{THIRD, 3}, {MOVER, 2 * MOVE}, {ACTOR, 3},
+						     {MOVER, 4}, {ACTOR, 4},        {THIRD, 4}};
+
+	test(
+		(struct schedule){
+			.scene = scene, .action = ACTION_HELP, .owner = 2, .third = ACTION_TOUCH},
+		below);
 }
 
 int
 main(void)
 {
 	world_make(&the.world, 2);
-	for (int i = 0; i < 8; i++)
-		test_scene((struct scene){.second = i & 1, .last = i & 2, .full = i & 4});
+	for (int i = 0; i < 8; i++) {
+		struct scene scene = {.second = i & 1, .last = i & 2, .full = i & 4};
+
+		test_insert(scene);
+		test_late_touch(scene);
+		for (int action = 0; action < ACTION_NONE; action++) {
+			test_three(scene, (enum action)action);
+			test_two(scene, (enum action)action);
+		}
+	}
 	for (int n = 10; n <= 20; n++)
-		CHECK(the.passed[n] > 0);
+		CHECK(the.passed[n] > 0); /* somebody was stopped at every step */
 	return 0;
 }
