@@ -95,11 +95,16 @@ scene_make(struct scene *s)
 
 /* ---- children ---- */
 
+/* All that are in transit. */
 static void
 help_all(struct scene *s, struct tiara_writer *writer)
 {
-	for (uint32_t c = 0; c < CLIENTS; c++)
-		tiara_move_help(&s->world.map, writer, word_of(c).key);
+	for (uint32_t i = 0; i < BUCKETS * TIARA_BUCKET_ENTRIES; i++) {
+		union tiara_word w = slot_load(&s->world.map.bucket[i / 4].entry[i % 4]);
+
+		if (tiara_word_live(&w) && reuse_in_transit(&w))
+			tiara_move_help(&s->world.map, writer, w.key);
+	}
 }
 
 static void
@@ -280,7 +285,7 @@ test_helper(void)
 	int killed[STEP_END] = {0};
 
 	for (int at = 11; at <= 15; at++)
-		for (int hit = 0; hit < CLIENTS + 2 * HITS; hit++) {
+		for (int hit = 0; hit < 3 * HITS; hit++) {
 			killed[16] += test_kill_helper(at, 16, hit);
 			killed[20] += test_kill_helper(at, 20, hit);
 			killed[17] += hit < HITS && test_kill_helper(at, 17, hit);
