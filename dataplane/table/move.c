@@ -258,19 +258,19 @@ move_visit(const struct tiara_map *map, const struct tiara_age *age, struct move
 	struct move_node *n = &search->node[at];
 	union tiara_word word[TIARA_BUCKET_ENTRIES];
 
-	for (uint8_t i = 0; i < TIARA_BUCKET_ENTRIES; i++) {
+	for (int i = 0; i < TIARA_BUCKET_ENTRIES; i++) {
 		struct tiara_found f = {.slot = &map->bucket[n->bucket].entry[i]};
 
 		f.word = word[i] = slot_load(f.slot);
 		if (reuse_judge(map, age, &f.word) <= REUSE_SPARE)
 			return f;
 	}
-	for (uint8_t i = 0; i < TIARA_BUCKET_ENTRIES && expand; i++) {
+	for (int i = 0; i < TIARA_BUCKET_ENTRIES && expand; i++) {
 		struct move_node *child = &search->node[search->cnt];
 
 		if (!tiara_word_live(&word[i]) || reuse_in_transit(&word[i]))
 			continue;
-		*child = (struct move_node){.parent = (uint16_t)at, .slot = i};
+		*child = (struct move_node){.parent = (uint16_t)at, .slot = (uint8_t)i};
 		child->bucket = move_other_bucket(map, word[i].key, n->bucket);
 		__builtin_prefetch(&map->bucket[child->bucket]);
 		search->cnt++;
