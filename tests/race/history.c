@@ -43,6 +43,13 @@ history_last_seen(uint64_t word)
 	return (uint16_t)(word >> 32);
 }
 
+/* What a lookup or an insert finds, by the tick that it goes by. */
+static uint64_t
+history_found(const struct history_op *op, uint64_t state)
+{
+	return history_last_seen(state) < op->expired_before ? 0 : state;
+}
+
 /* May this operation take effect in this state, and what is the state then? */
 static bool
 history_apply(const struct history_op *op, uint64_t state, uint64_t *next)
@@ -50,13 +57,13 @@ history_apply(const struct history_op *op, uint64_t state, uint64_t *next)
 	*next = state;
 	switch (op->kind) {
 	case HISTORY_LOOKUP:
-		return state == op->found;
+		return history_found(op, state) == op->found;
 	case HISTORY_INSERT:
 		if (op->outcome == HISTORY_EXISTS)
-			return state != 0 && state == op->found;
+			return op->found != 0 && history_found(op, state) == op->found;
 		if (op->outcome == HISTORY_DONE)
 			*next = op->wanted;
-		return state == 0;
+		return history_found(op, state) == 0;
 	case HISTORY_REPLACE:
 	case HISTORY_REMOVE:
 		if (op->outcome == HISTORY_CHANGED)

@@ -38,6 +38,7 @@ struct history_op {
 	uint64_t wanted;
 	uint64_t found;
 	uint32_t key;
+	uint16_t expired_before; /* to a lookup or insert, what was last seen before is absent */
 	uint8_t thread;
 	uint8_t kind;
 	uint8_t outcome;

@@ -25,13 +25,16 @@ enum {
 	LOG_MAX = OPS * BURST + KEYS_MAX,
 	STEPS = 21,
 	OLDEST = 95, /* ticks: entries are seen from here on, to 100, which is now */
-	SWEEP_AHEAD = 7,
-	SWEEP_CLEARS = 97, /* 107 - WORLD_TIMEOUT_TICKS */
+	AHEAD = 7,
+	EXPIRED_BEFORE = 97, /* 100 + AHEAD - WORLD_TIMEOUT_TICKS */
 };
 
 struct actor {
 	struct tiara_writer writer;
+	struct tiara_age age;
+	bool ahead; /* in ticks: whatever it does may take places of what has expired to it */
 	struct history_log log;
+	struct history_log taking; /* what may be taken, recorded as a sweep around each operation */
 	struct tiara_found last[KEYS_MAX]; /* found some time ago */
 };
 
@@ -103,6 +106,7 @@ call(struct actor *a, enum history_kind kind, uint32_t key)
 	struct history_op *op = history_call(&a->log, kind, key);
 
 	CHECK(op);
+	op->expired_before = a->ahead ? EXPIRED_BEFORE : 0;
 	return op;
 }
 
@@ -115,7 +119,8 @@ do_insert(struct shared *s, struct actor *a, uint32_t key)
 	union tiara_word w = draw_word(key);
 	struct history_op *op = call(a, HISTORY_INSERT, key);
 	struct tiara_found f;
-	enum tiara_status status = world_insert(&s->world, &a->writer, &w, &f);
+	enum tiara_status status = tiara_table_insert(&s->world.map, &a->age, &a->writer,
+						      world_hash(&s->world, w.key), &w, &f);
 
 	history_return(&a->log, op);
 	CHECK(status == TIARA_OK || status == TIARA_EXISTS || status == TIARA_FULL);
@@ -140,7 +145,7 @@ do_lookup(struct shared *s, struct actor *a, uint32_t key, uint32_t cnt)
 		hash[i] = world_hash(&s->world, k[i]);
 		op[i] = call(a, HISTORY_LOOKUP, (key + i) % s->keys);
 	}
-	tiara_table_lookup(&s->world.map, &s->world.age, k, hash, cnt, f);
+	tiara_table_lookup(&s->world.map, &a->age, k, hash, cnt, f);
 	for (uint32_t i = 0; i < cnt; i++) {
 		history_return(&a->log, op[i]);
 		op[i]->found = value_of(op[i]->key, &f[i]);
@@ -159,7 +164,7 @@ do_replace(struct shared *s, struct actor *a, uint32_t key)
 
 	if (race_draw(2)) { /* a touch */
 		w = f->word;
-		w.entry.last_seen = s->world.age.now;
+		w.entry.last_seen = a->age.now;
 	}
 	op = call(a, HISTORY_REPLACE, key);
 	op->found = f->word.value;
@@ -205,17 +210,17 @@ do_sweep(struct shared *s, struct actor *a)
 
 	if (a->writer.owner == TIARA_OWNER_CONTROL)
 		return;
-	ahead.now += SWEEP_AHEAD;
+	ahead.now += AHEAD;
 	op = call(a, HISTORY_SWEEP, HISTORY_ALL_KEYS);
 	tiara_sweep_slice_wk(&s->world.map, &ahead, &a->writer, &counts);
 	history_return(&a->log, op);
-	op->wanted = SWEEP_CLEARS;
+	op->wanted = EXPIRED_BEFORE;
 	CHECK(counts.gone == 0);
 }
 
 /* A slot of a bucket that may be taken. */
 static struct tiara_found
-room_in(const struct world *w, uint32_t bucket)
+room_in(const struct world *w, const struct tiara_age *age, uint32_t bucket)
 {
 	uint32_t first = race_draw(TIARA_BUCKET_ENTRIES);
 
@@ -223,7 +228,7 @@ room_in(const struct world *w, uint32_t bucket)
 		struct tiara_entry *slot = &w->map.bucket[bucket].entry[(first + i) % 4];
 		struct tiara_found f = {.slot = slot, .word = slot_load(slot)};
 
-		if (reuse_judge(&w->map, &w->age, &f.word) == REUSE_TAKE)
+		if (reuse_judge(&w->map, age, &f.word) == REUSE_TAKE)
 			return f;
 	}
 	return (struct tiara_found){.slot = NULL};
@@ -238,11 +243,11 @@ do_move(struct shared *s, struct actor *a)
 	struct tiara_found from = {.slot = &map->bucket[bucket].entry[race_draw(4)]}, to;
 
 	from.word = slot_load(from.slot);
-	if (!tiara_word_live(&from.word) || !move_allowed(map, &s->world.age, &from.word))
+	if (!tiara_word_live(&from.word) || !move_allowed(map, &a->age, &from.word))
 		return;
-	to = room_in(&s->world, move_other_bucket(map, from.word.key, bucket));
+	to = room_in(&s->world, &a->age, move_other_bucket(map, from.word.key, bucket));
 	if (to.slot)
-		move_entry(map, &s->world.age, &a->writer, from, to);
+		move_entry(map, &a->age, &a->writer, from, to);
 }
 
 static void
@@ -262,6 +267,18 @@ write_once(struct shared *s, struct actor *a)
 		do_sweep(s, a);
 }
 
+/* Of one that is ahead: all the time something that has expired to it may go. */
+static void
+write_ahead(struct shared *s, struct actor *a)
+{
+	struct history_op *op = history_call(&a->taking, HISTORY_SWEEP, HISTORY_ALL_KEYS);
+
+	CHECK(op);
+	write_once(s, a);
+	op->wanted = EXPIRED_BEFORE;
+	history_return(&a->taking, op);
+}
+
 static void
 body(void *shared, uint32_t me)
 {
@@ -271,6 +288,8 @@ body(void *shared, uint32_t me)
 	for (int i = 0; i < OPS; i++) {
 		if (me < s->readers)
 			do_lookup(s, a, draw_key(s), 1 + race_draw(BURST));
+		else if (a->ahead)
+			write_ahead(s, a);
 		else
 			write_once(s, a);
 	}
@@ -279,17 +298,24 @@ body(void *shared, uint32_t me)
 /* ---- one round ---- */
 
 static void
-actors_make(struct shared *s)
+actors_make(struct shared *s, bool ahead)
 {
 	for (uint32_t i = 0; i <= RACE_THREADS; i++) {
 		struct actor *a = &s->actor[i];
 
 		a->writer.owner = (uint8_t)(i == 3 ? TIARA_OWNER_CONTROL : i);
 		a->writer.search_max = i & 1 ? TIARA_SEARCH_PATH : TIARA_SEARCH_BULK;
+		a->age = s->world.age;
+		a->ahead = i == 2 && ahead;
+		a->age.now += a->ahead ? AHEAD : 0;
 		a->log = (struct history_log){.clock = &s->clock,
 					      .op = calloc(LOG_MAX, sizeof(struct history_op)),
 					      .max = LOG_MAX,
 					      .thread = (uint8_t)i};
+		a->taking = a->log;
+		a->taking.op = calloc(OPS, sizeof(struct history_op));
+		a->taking.max = OPS;
+		a->taking.thread = RACE_THREADS + 1;
 	}
 }
 
@@ -308,17 +334,22 @@ table_check(const struct shared *s)
 		}
 }
 
+static uint32_t
+history_collect(struct history_op *all, uint32_t cnt, const struct history_log *log)
+{
+	memcpy(all + cnt, log->op, log->cnt * sizeof(*all));
+	return cnt + log->cnt;
+}
+
 static void
 histories_check(struct shared *s, uint64_t seed)
 {
-	struct history_op *all = calloc((RACE_THREADS + 1) * LOG_MAX, sizeof(*all));
+	struct history_op *all = calloc((RACE_THREADS + 1) * (LOG_MAX + OPS), sizeof(*all));
 	uint32_t cnt = 0;
 
 	for (uint32_t i = 0; i <= RACE_THREADS; i++) {
-		const struct history_log *log = &s->actor[i].log;
-
-		memcpy(all + cnt, log->op, log->cnt * sizeof(*all));
-		cnt += log->cnt;
+		cnt = history_collect(all, cnt, &s->actor[i].log);
+		cnt = history_collect(all, cnt, &s->actor[i].taking);
 	}
 	if (!history_holds(all, cnt, s->keys, stderr)) {
 		fprintf(stderr, "seed %llu, slow step %u\n", (unsigned long long)seed, slow_step);
@@ -340,7 +371,7 @@ test_round(uint64_t seed)
 	s->readers = 1 + (uint32_t)(seed / 4 % 2);
 	slow_step = 10 + (uint32_t)(seed / 2 % (STEPS - 10));
 	world_make(&s->world, bucket_cnt);
-	actors_make(s);
+	actors_make(s, seed / 8 % 2);
 	for (uint32_t k = 0; k < bucket_cnt * 4; k++)
 		do_insert(s, alone, k);
 	race_run(body, s, seed);
@@ -351,6 +382,7 @@ test_round(uint64_t seed)
 	for (uint32_t i = 0; i <= RACE_THREADS; i++) {
 		moved += s->actor[i].writer.moved_cnt;
 		free(s->actor[i].log.op);
+		free(s->actor[i].taking.op);
 	}
 	world_free(&s->world);
 	free(s);

@@ -21,6 +21,7 @@
 #define REMOVE(old)         .kind = HISTORY_REMOVE, .found = (old)
 #define REMOVE_CHANGED(old) .kind = HISTORY_REMOVE, .outcome = HISTORY_CHANGED, .found = (old)
 #define SWEEP(before)       .kind = HISTORY_SWEEP, .key = HISTORY_ALL_KEYS, .wanted = (before)
+#define AT(tick)            .expired_before = (tick)
 #define SEEN(tick)          ((uint64_t)(tick) << 32 | 7)
 
 static int failed;
@@ -131,6 +132,22 @@ test_sweeps(void)
 		   {BY(1, 3, 20), SWEEP(97)}, {BY(0, 6, 7), INSERT(SEEN(99))});
 }
 
+/* Threads that are ahead of others take for absent what others still find. */
+static void
+test_ticks(void)
+{
+	CHECK_CASE("expired to one", true, {BY(0, 1, 2), INSERT(SEEN(95))},
+		   {BY(1, 3, 4), LOOKUP(0), AT(97)}, {BY(0, 5, 6), LOOKUP(SEEN(95))});
+	CHECK_CASE("expired, found", false, {BY(0, 1, 2), INSERT(SEEN(95))},
+		   {BY(1, 3, 4), LOOKUP(SEEN(95)), AT(97)});
+	CHECK_CASE("not expired, not found", false, {BY(0, 1, 2), INSERT(SEEN(97))},
+		   {BY(1, 3, 4), LOOKUP(0), AT(97)});
+	CHECK_CASE("expired, inserted anew", true, {BY(0, 1, 2), INSERT(SEEN(95))},
+		   {BY(1, 3, 4), INSERT(SEEN(99)), AT(97)}, {BY(0, 5, 6), LOOKUP(SEEN(99))});
+	CHECK_CASE("expired, still in the way", false, {BY(0, 1, 2), INSERT(SEEN(95))},
+		   {BY(1, 3, 4), INSERT_EXISTS(SEEN(95)), AT(97)});
+}
+
 /* Its thread died: it took effect, once, at any time from its call on, or not at all. */
 static void
 test_deaths(void)
@@ -171,6 +188,7 @@ main(void)
 	test_changes();
 	test_at_once();
 	test_sweeps();
+	test_ticks();
 	test_deaths();
 	test_says_why();
 	return failed > 0;
