@@ -24,15 +24,16 @@ enum {
 	KEYS = 2,
 	BYSTANDERS = 10, /* their numbers begin here */
 	STACK_BYTES = 256 * 1024,
-	LOG_MAX = 64,
+	LOG_MAX = 256,
 	FIRST_BACKEND = 20,
 	TO_THE_END = INT32_MAX,
 	STALE_TICKS = 3,
 	TURNS_MAX = 8,
-	SECONDS = 10, /* for schedules that take less than one: longer is for ever */
+	RANDOM = 100000, /* random schedules */
+	SECONDS = 10,    /* for schedules that take less than one: longer is for ever */
 };
 
-enum { MOVER, ACTOR, THIRD, ACTORS, WATCHER = ACTORS, NEXT_ONE, EVERYBODY };
+enum { MOVER, ACTOR, THIRD, FOURTH, ACTORS, WATCHER = ACTORS, NEXT_ONE, EVERYBODY };
 
 enum action {
 	ACTION_HELP,
@@ -46,6 +47,7 @@ enum action {
 	ACTION_MOVE,
 	ACTION_MOVE_OFTEN, /* there, back, and there again */
 	ACTION_NONE,
+	ACTION_ANY, /* three of the above, on any key */
 };
 
 struct actor {
@@ -64,6 +66,7 @@ static struct {
 	ucontext_t main;
 	uint64_t clock;
 	uint32_t backend; /* each word written has its own */
+	uint64_t random;
 	struct actor *now;
 	struct actor actor[EVERYBODY];
 	uint64_t passed[32]; /* by step: how often somebody was stopped there */
@@ -131,9 +134,9 @@ do_insert(struct actor *a, uint32_t key)
 }
 
 static void
-do_touch(struct actor *a)
+do_touch(struct actor *a, uint32_t key)
 {
-	struct tiara_found f = do_lookup(a, KEY);
+	struct tiara_found f = do_lookup(a, key);
 	union tiara_word w = f.word;
 	struct history_op *op;
 
@@ -141,7 +144,7 @@ do_touch(struct actor *a)
 		return;
 	step(9);
 	w.entry.backend_idx = the.backend++;
-	op = call(a, HISTORY_REPLACE, KEY);
+	op = call(a, HISTORY_REPLACE, key);
 	op->found = f.word.value;
 	op->wanted = w.value;
 	if (!tiara_table_replace(&the.world.map, &a->writer, &f, &w))
@@ -150,14 +153,14 @@ do_touch(struct actor *a)
 }
 
 static void
-do_remove(struct actor *a)
+do_remove(struct actor *a, uint32_t key)
 {
-	struct tiara_found f = do_lookup(a, KEY);
+	struct tiara_found f = do_lookup(a, key);
 	struct history_op *op;
 
 	if (!f.slot)
 		return;
-	op = call(a, HISTORY_REMOVE, KEY);
+	op = call(a, HISTORY_REMOVE, key);
 	op->found = f.word.value;
 	if (!tiara_table_remove(&the.world.map, &a->writer, &f))
 		op->outcome = HISTORY_CHANGED;
@@ -190,7 +193,7 @@ room_in(uint32_t bucket)
 
 /* True: the key is where it can be moved, and was. */
 static bool
-do_move(struct actor *a)
+do_move(struct actor *a, uint32_t key)
 {
 	const struct tiara_map *map = &the.world.map;
 
@@ -198,7 +201,7 @@ do_move(struct actor *a)
 		struct tiara_found from = {.slot = &map->bucket[i / 4].entry[i % 4]}, to;
 
 		from.word = slot_load(from.slot);
-		if (from.word.key != key_of(KEY) || !tiara_word_live(&from.word) ||
+		if (from.word.key != key_of(key) || !tiara_word_live(&from.word) ||
 		    !move_allowed(map, &the.world.age, &from.word))
 			continue;
 		to = room_in(1 - i / 4);
@@ -207,49 +210,60 @@ do_move(struct actor *a)
 	return false;
 }
 
-static void
-act(struct actor *a)
+static uint32_t
+draw(uint32_t below)
 {
-	switch (a->action) {
+	return (uint32_t)(world_random(&the.random) >> 33) % below;
+}
+
+static void
+act(struct actor *a, enum action action, uint32_t key)
+{
+	switch (action) {
 	case ACTION_HELP:
-		tiara_move_help(&the.world.map, &a->writer, key_of(KEY));
+		tiara_move_help(&the.world.map, &a->writer, key_of(key));
 		break;
 	case ACTION_LOOKUP:
-		do_lookup(a, KEY);
+		do_lookup(a, key);
 		break;
 	case ACTION_INSERT:
+		do_insert(a, key);
+		break;
 	case ACTION_INSERT_OTHER:
-		do_insert(a, a->action == ACTION_INSERT ? KEY : OTHER);
+		do_insert(a, OTHER);
 		break;
 	case ACTION_TOUCH:
-		do_touch(a);
+		do_touch(a, key);
 		break;
 	case ACTION_REMOVE:
 	case ACTION_REMOVE_INSERT:
-		do_remove(a);
-		if (a->action == ACTION_REMOVE_INSERT)
-			do_insert(a, KEY);
+		do_remove(a, key);
+		if (action == ACTION_REMOVE_INSERT)
+			do_insert(a, key);
 		break;
 	case ACTION_SWEEP:
 		do_sweep(a);
 		break;
 	case ACTION_MOVE_OFTEN:
-		do_move(a);
-		do_move(a);
-		do_move(a);
+		do_move(a, key);
+		do_move(a, key);
+		do_move(a, key);
 		break;
 	case ACTION_MOVE:
-		do_move(a);
+		do_move(a, key);
 		break;
 	case ACTION_NONE:
 		break;
+	case ACTION_ANY:
+		for (int i = 0; i < 3; i++)
+			act(a, (enum action)draw(ACTION_NONE), draw(4) ? KEY : OTHER);
 	}
 }
 
 static void
 enter(void)
 {
-	act(the.now);
+	act(the.now, the.now->action, KEY);
 	the.now->done = true;
 }
 
@@ -388,10 +402,9 @@ aftermath(const struct scene *scene, enum action repair, uint8_t owner)
 	struct actor *next = &the.actor[NEXT_ONE];
 	bool sound = true, there;
 
-	next->action = repair;
 	next->writer.owner = owner;
 	next->writer.nonce = 1000;
-	act(next);
+	act(next, repair, KEY);
 	do_lookup(next, KEY);
 	if (world_copies(&the.world, key_of(KEY)) > 1 && repair != ACTION_INSERT)
 		return false; /* an insert that is told EXISTS repairs nothing */
@@ -399,7 +412,7 @@ aftermath(const struct scene *scene, enum action repair, uint8_t owner)
 	there = do_lookup(next, KEY).slot != NULL;
 	sound &= table_check(scene);
 	if (there && room_in(0).slot && room_in(1).slot)
-		sound &= do_move(next) && do_lookup(next, KEY).slot != NULL;
+		sound &= do_move(next, KEY) && do_lookup(next, KEY).slot != NULL;
 	return sound & history_check();
 }
 
@@ -454,6 +467,7 @@ schedule_run(const struct schedule *s)
 	actor_make(MOVER, ACTION_MOVE_OFTEN, 1);
 	actor_make(ACTOR, s->action, s->owner);
 	actor_make(THIRD, s->third, 5);
+	actor_make(FOURTH, ACTION_NONE, 6);
 	for (int i = 0; i < TURNS_MAX && s->turn[i].steps >= 0; i++)
 		go_on(s->turn[i].who, s->turn[i].steps);
 	if (!s->actor_dies)
@@ -553,10 +567,64 @@ test_late_touch(struct scene scene)
 		below);
 }
 
-int
-main(void)
+/* ---- random schedules of four ---- */
+
+static void
+random_turns(int dead)
 {
+	int who = MOVER;
+
+	for (int turn = 0; turn < 200; turn++) {
+		struct actor *a;
+
+		if (draw(2))
+			who = (int)draw(ACTORS);
+		a = &the.actor[who];
+		if (a->done || (who == dead && turn > 10))
+			continue;
+		a->budget = (int)draw(4);
+		the.now = a;
+		swapcontext(&the.main, &a->at);
+		the.now = NULL;
+		if (draw(4) == 0)
+			do_lookup(&the.actor[WATCHER], draw(4) ? KEY : OTHER);
+	}
+}
+
+static void
+test_random(uint64_t seed)
+{
+	static const uint8_t owner[ACTORS] = {1, 0, 5, 2};
+	struct scene scene = {.second = seed & 1, .last = seed & 2, .full = seed & 4};
+	int dead, repair;
+
+	the.random = seed;
+	scene_make(&scene);
+	for (int who = 0; who < ACTORS; who++)
+		actor_make(who, who == MOVER ? ACTION_MOVE_OFTEN : ACTION_ANY, owner[who]);
+	dead = (int)draw(2 * ACTORS); /* or nobody */
+	random_turns(dead);
+	for (int who = 0; who < ACTORS; who++)
+		if (who != dead)
+			go_on(who, TO_THE_END);
+	repair = (int)draw(REPAIRS - 2);
+	if (aftermath(&scene, repairs[repair].action, repairs[repair].owner))
+		return;
+	fprintf(stderr, "random schedule %llu\n", (unsigned long long)seed);
+	abort();
+}
+
+int
+main(int argc, char **argv)
+{
+	uint64_t random = argc > 1 ? (uint64_t)atoll(argv[1]) : RANDOM;
+
 	world_make(&the.world, 2);
+	for (uint64_t seed = 0; seed < random; seed++) {
+		if (seed % 1000 == 0)
+			alarm(SECONDS);
+		test_random(seed);
+	}
 	for (int i = 0; i < 8; i++) {
 		struct scene scene = {.second = i & 1, .last = i & 2, .full = i & 4};
 
