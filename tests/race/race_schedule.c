@@ -29,7 +29,7 @@ enum {
 	TO_THE_END = INT32_MAX,
 	STALE_TICKS = 3,
 	TURNS_MAX = 8,
-	RANDOM = 100000, /* random schedules */
+	RANDOM = 50000, /* random schedules */
 	SECONDS = 10,    /* for schedules that take less than one: longer is for ever */
 };
 
