@@ -30,7 +30,7 @@ enum {
 	STALE_TICKS = 3,
 	TURNS_MAX = 8,
 	RANDOM = 50000, /* random schedules */
-	SECONDS = 10,    /* for schedules that take less than one: longer is for ever */
+	SECONDS = 10,   /* for schedules that take less than one: longer is for ever */
 };
 
 enum { MOVER, ACTOR, THIRD, FOURTH, ACTORS, WATCHER = ACTORS, NEXT_ONE, EVERYBODY };
