@@ -128,6 +128,7 @@ tiara_move_help(const struct tiara_map *map, struct tiara_writer *writer, uint64
 		struct move_look look = {.frozen.slot = NULL};
 
 		move_look_bucket(first, key, &look);
+		TIARA_STEP(20);
 		move_look_bucket(second, key, &look);
 		TIARA_STEP(16);
 		if (look.frozen.slot)
