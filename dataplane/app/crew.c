@@ -27,6 +27,7 @@ struct tiara_crew {
 	bool sleep;
 	uint32_t cnt;
 	struct crew_member *member;
+	uint64_t *unconfirmed; /* all members' rings */
 };
 
 /* Offline first: a sleeping worker must hold no generation back. */
@@ -63,6 +64,16 @@ crew_run_wk(void *argument)
 	return 0;
 }
 
+static void
+crew_free(struct tiara_crew *crew)
+{
+	if (!crew)
+		return;
+	free(crew->unconfirmed);
+	free(crew->member);
+	free(crew);
+}
+
 static enum tiara_status
 crew_fail(struct tiara_error *error, enum tiara_status status, uint32_t lcore_cnt,
 	  uint32_t worker_cnt)
@@ -97,14 +108,18 @@ tiara_crew_start_ctl(const struct tiara_arguments *arguments, const struct tiara
 {
 	uint32_t cnt = arguments->worker_cnt;
 	struct tiara_crew *self;
+	uint32_t room;
 
 	if (rte_lcore_count() <= cnt)
 		return crew_fail(error, TIARA_INVALID, rte_lcore_count(), cnt);
 	self = calloc(1, sizeof(*self));
-	if (self)
+	room = tiara_unconfirmed_room_ctl(map, cnt);
+	if (self) {
 		self->member = aligned_alloc(64, cnt * sizeof(*self->member));
-	if (!self || !self->member) {
-		free(self);
+		self->unconfirmed = calloc((size_t)cnt * room, sizeof(*self->unconfirmed));
+	}
+	if (!self || !self->member || !self->unconfirmed) {
+		crew_free(self);
 		*error = (struct tiara_error){.status = TIARA_NO_SPACE,
 					      .message = "no memory for workers"};
 		return TIARA_NO_SPACE;
@@ -117,6 +132,8 @@ tiara_crew_start_ctl(const struct tiara_arguments *arguments, const struct tiara
 		self->member[i].crew = self;
 		tiara_worker_init_ctl(&self->member[i].worker, map, i, &queue, &tiara_card_none,
 				      rte_get_tsc_hz());
+		tiara_worker_cap_unconfirmed_ctl(&self->member[i].worker,
+						 self->unconfirmed + (size_t)i * room, room);
 	}
 	crew_launch(self, map);
 	*crew = self;
@@ -128,6 +145,5 @@ tiara_crew_stop_ctl(struct tiara_crew *crew)
 {
 	__atomic_store_n(&crew->stop, true, __ATOMIC_RELAXED);
 	rte_eal_mp_wait_lcore();
-	free(crew->member);
-	free(crew);
+	crew_free(crew);
 }

@@ -496,6 +496,7 @@ tiara_worker_read(struct tiara_handle *handle, uint32_t idx, struct tiara_worker
 		.bursts = read_counter(&w->bursts),
 		.busy_cycles = read_counter(&w->busy_cycles),
 		.idle_cycles = read_counter(&w->idle_cycles),
+		.unconfirmed = read_counter(&w->unconfirmed),
 		.lcore = __atomic_load_n(&w->lcore, __ATOMIC_RELAXED),
 		.queue = __atomic_load_n(&w->queue, __ATOMIC_RELAXED),
 	};

@@ -78,6 +78,8 @@ connection_used(const struct tiara_worker *w, const struct tiara_frame *f)
 	word.entry.state = tiara_tcp_next(word.entry.state, f);
 	word.entry.last_seen = w->age.now;
 	word.entry.flags &= (uint8_t)~TIARA_ENTRY_PUSHED;
+	if (!tiara_tcp_opens(f))
+		word.entry.flags &= (uint8_t)~TIARA_ENTRY_UNCONFIRMED;
 	return word;
 }
 

@@ -3,7 +3,18 @@
 #include "path/stage.h"
 #include "path/tcp.h"
 
-/* The entry this packet wants. A SYN starts anew; anything else carries the old state on. */
+/* New connections of a burst, to be inserted together. */
+struct insert_batch {
+	struct tiara_frame *frame[TIARA_BURST];
+	union tiara_word word[TIARA_BURST];
+	uint64_t hash[TIARA_BURST];
+	uint32_t cnt;
+};
+
+/*
+ * The entry this packet wants. A SYN starts anew; anything else carries the old state on. What no
+ * second packet has confirmed yet may be one of a flood.
+ */
 static union tiara_word
 insert_word(const struct tiara_worker *w, const struct tiara_frame *f)
 {
@@ -14,6 +25,7 @@ insert_word(const struct tiara_worker *w, const struct tiara_frame *f)
 	word.entry.backend_idx = f->backend_idx;
 	word.entry.last_seen = w->age.now;
 	word.entry.state = tiara_tcp_next(state, f);
+	word.entry.flags = known ? 0 : TIARA_ENTRY_UNCONFIRMED;
 	return word;
 }
 
@@ -32,11 +44,12 @@ insert_follow(struct tiara_worker *w, struct tiara_frame *f)
 }
 
 static void
-insert_new(struct tiara_worker *w, struct tiara_frame *f, const union tiara_word *word)
+insert_result(struct tiara_worker *w, struct tiara_frame *f, enum tiara_status status)
 {
-	switch (tiara_table_insert(w->map, &w->age, &w->writer, f->hash, word, &f->found)) {
+	switch (status) {
 	case TIARA_OK:
 		tiara_event_wk(w, TIARA_EVENT_CONNECTION_NEW);
+		tiara_unconfirmed_add_wk(w, f);
 		break;
 	case TIARA_EXISTS:
 		insert_follow(w, f);
@@ -49,7 +62,22 @@ insert_new(struct tiara_worker *w, struct tiara_frame *f, const union tiara_word
 }
 
 static void
-insert_one(struct tiara_worker *w, struct tiara_frame *f)
+insert_batch(struct tiara_worker *w, struct insert_batch *batch)
+{
+	struct tiara_found found[TIARA_BURST];
+	enum tiara_status status[TIARA_BURST];
+
+	tiara_table_insert_burst(w->map, &w->age, &w->writer, batch->hash, batch->word, batch->cnt,
+				 found, status);
+	for (uint32_t i = 0; i < batch->cnt; i++) {
+		batch->frame[i]->found = found[i];
+		insert_result(w, batch->frame[i], status[i]);
+	}
+}
+
+/* An entry that selected anew is replaced in place; a new connection waits for its burst. */
+static void
+insert_one(struct tiara_worker *w, struct tiara_frame *f, struct insert_batch *batch)
 {
 	union tiara_word word = insert_word(w, f);
 
@@ -57,18 +85,25 @@ insert_one(struct tiara_worker *w, struct tiara_frame *f)
 		tiara_event_wk(w, TIARA_EVENT_CONNECTION_RESELECTED);
 		return;
 	}
-	insert_new(w, f, &word);
+	batch->frame[batch->cnt] = f;
+	batch->word[batch->cnt] = word;
+	batch->hash[batch->cnt++] = f->hash;
 }
 
 void
 tiara_insert_wk(struct tiara_worker *w, struct tiara_frame *f, uint16_t cnt)
 {
+	struct insert_batch batch;
+
+	batch.cnt = 0;
 	for (uint16_t i = 0; i < cnt; i++) {
 		if (f[i].verdict != TIARA_VERDICT_NONE || !f[i].fresh)
 			continue;
 		if (!f[i].found.slot && tiara_tcp_closes(&f[i]))
 			f[i].fresh = 0; /* the end of what we never saw: nothing to remember */
 		else
-			insert_one(w, &f[i]);
+			insert_one(w, &f[i], &batch);
 	}
+	if (batch.cnt > 0)
+		insert_batch(w, &batch);
 }

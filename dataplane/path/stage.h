@@ -27,6 +27,11 @@ void tiara_leave_wk(struct tiara_worker *w, struct tiara_frame *f, uint16_t cnt)
 /* Sends what the kernel and the resolver want sent; returns how many frames. */
 uint16_t tiara_inject_wk(struct tiara_worker *w);
 
+/* The found entry is new: keeps connections that one packet made under their cap. */
+void tiara_unconfirmed_add_wk(struct tiara_worker *w, const struct tiara_frame *f);
+/* Once a tick. */
+void tiara_unconfirmed_tick_wk(struct tiara_worker *w);
+
 /* The found entry was used now: last seen, TCP state, no longer only pushed. */
 void tiara_connection_touch_wk(struct tiara_worker *w, struct tiara_frame *f);
 /* The client's packet in a tunnel to the backend, whose next hop is mac; NO_ROOM, TOO_BIG or NONE. */

@@ -24,11 +24,22 @@ worker_turn_generation(struct tiara_worker *w)
 }
 
 static void
+worker_turn_tick(struct tiara_worker *w, uint64_t tsc)
+{
+	uint32_t tick = tiara_tick_advance_wk(w->map, tsc, w->tsc_hz);
+
+	if (tick == w->tick)
+		return;
+	w->tick = tick;
+	w->age.now = (uint16_t)tick;
+	tiara_unconfirmed_tick_wk(w);
+}
+
+static void
 worker_begin(struct tiara_worker *w, uint64_t tsc)
 {
 	worker_turn_generation(w);
-	w->tick = tiara_tick_advance_wk(w->map, tsc, w->tsc_hz);
-	w->age.now = (uint16_t)w->tick;
+	worker_turn_tick(w, tsc);
 }
 
 static uint16_t
@@ -93,6 +104,17 @@ worker_sweep(struct tiara_worker *w, uint64_t tsc, bool busy)
 	}
 }
 
+/* Relaxed: each is one number, of this moment. */
+static void
+worker_publish(struct tiara_worker *w)
+{
+	__atomic_store_n(&w->slot->unconfirmed, (uint64_t)w->writer.unconfirmed, __ATOMIC_RELAXED);
+	__atomic_store_n(&w->counters->event_cnt[TIARA_EVENT_MOVED], w->writer.moved_cnt,
+			 __ATOMIC_RELAXED);
+	__atomic_store_n(&w->counters->event_cnt[TIARA_EVENT_RECLAIMED], w->writer.reclaimed_cnt,
+			 __ATOMIC_RELAXED);
+}
+
 /* The time since the last turn is that turn's, and was busy when it had frames. */
 static void
 worker_end(struct tiara_worker *w, uint64_t tsc, bool busy)
@@ -104,6 +126,7 @@ worker_end(struct tiara_worker *w, uint64_t tsc, bool busy)
 	w->last_busy = busy;
 	if (busy)
 		tiara_count_wk(&w->slot->bursts, 1);
+	worker_publish(w);
 }
 
 uint32_t
@@ -145,14 +168,22 @@ worker_sweep_interval(const struct tiara_worker *w)
 	return w->tsc_hz * WORKER_SWEEP_PASS_S * workers / tiara_sweep_slices_per_pass(w->map);
 }
 
-/* Its numbers go on where an earlier start on this segment cannot have come to. */
+/*
+ * Its nonces go on where an earlier start on this segment cannot have come to, its counts where that
+ * left them.
+ */
 static struct tiara_writer
 worker_writer(const struct tiara_map *map, uint32_t number)
 {
+	const struct tiara_worker_counters *c = tiara_map_counters(map, number);
+
 	return (struct tiara_writer){
 		.owner = (uint8_t)number,
 		.search_max = TIARA_SEARCH_PATH,
 		.nonce = (uint32_t)(map->segment->node.start_cnt << 24),
+		.unconfirmed = (int64_t)map->worker[number].unconfirmed,
+		.moved_cnt = c->event_cnt[TIARA_EVENT_MOVED],
+		.reclaimed_cnt = c->event_cnt[TIARA_EVENT_RECLAIMED],
 	};
 }
 
@@ -171,9 +202,18 @@ tiara_worker_init_ctl(struct tiara_worker *w, const struct tiara_map *map, uint3
 		.counters = tiara_map_counters(map, number),
 		.service_counters = tiara_map_flow_counters(map, number),
 		.view = tiara_view_of(map, 0),
+		.tick = tiara_tick_now(map),
 		.writer = worker_writer(map, number),
 	};
 	w->backend_counters = w->service_counters + map->segment->service_max;
-	w->age.view = &w->view;
+	w->age = (struct tiara_age){.view = &w->view, .now = (uint16_t)w->tick};
 	w->sweep_interval_tsc = worker_sweep_interval(w);
+}
+
+void
+tiara_worker_cap_unconfirmed_ctl(struct tiara_worker *w, uint64_t *ring, uint32_t cnt)
+{
+	w->unconfirmed = ring;
+	w->unconfirmed_cnt = cnt;
+	tiara_unconfirmed_tick_wk(w);
 }

@@ -31,6 +31,10 @@ struct tiara_worker {
 	uint32_t tick;
 	/* kept from burst to burst */
 	struct tiara_writer writer;
+	uint64_t *unconfirmed;    /* keys, a ring (path/unconfirmed.c) */
+	uint32_t unconfirmed_cnt; /* 0: no cap */
+	uint32_t unconfirmed_next;
+	int64_t unconfirmed_limit; /* the balance that fills our half of the cap */
 	uint64_t last_tsc;
 	uint64_t sweep_next_tsc;
 	bool last_busy;
@@ -41,6 +45,13 @@ struct tiara_worker {
 void tiara_worker_init_ctl(struct tiara_worker *w, const struct tiara_map *map, uint32_t number,
 			   const struct tiara_port *port, const struct tiara_card *card,
 			   uint64_t tsc_hz);
+
+/*
+ * Room in keys for each of worker_cnt workers, under a cap of one in 16 of the table's slots and of
+ * 2^20 in all. The worker keeps `ring` (zeroed, cnt keys) until its thread ends. Without: no cap.
+ */
+uint32_t tiara_unconfirmed_room_ctl(const struct tiara_map *map, uint32_t worker_cnt);
+void tiara_worker_cap_unconfirmed_ctl(struct tiara_worker *w, uint64_t *ring, uint32_t cnt);
 
 /* One turn of the worker's loop. Returns how many frames it handled; 0: idle. */
 uint32_t tiara_worker_burst_wk(struct tiara_worker *w, uint64_t tsc);

@@ -10,7 +10,7 @@ package tiara_layout_pkg;
   // A package offers more than one module uses.
   /* verilator lint_off UNUSEDPARAM */
 
-  localparam logic [63:0] LayoutId = 64'h1c06973274f64cbf;
+  localparam logic [63:0] LayoutId = 64'he8c9d5dcf62b91fe;
 
   // enum tiara_limit
   localparam int unsigned LineBytes = 64;
@@ -237,9 +237,10 @@ package tiara_layout_pkg;
 
   localparam int unsigned WorkerSlotBytes = 64;
   typedef struct packed {
-    logic [15:0][7:0] pad;
+    logic [7:0][7:0] pad;
     logic [31:0] queue_;
     logic [31:0] lcore;
+    logic [63:0] unconfirmed;
     logic [63:0] idle_cycles;
     logic [63:0] busy_cycles;
     logic [63:0] bursts;

@@ -9,7 +9,7 @@ from enum import IntEnum, IntFlag
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
-LAYOUT_ID: Final = 0x1C06973274F64CBF
+LAYOUT_ID: Final = 0xE8C9D5DCF62B91FE
 """What a segment, libtiara and tiara-dataplane must agree on."""
 
 
@@ -314,9 +314,10 @@ MEMBERS: Final[Mapping[str, Mapping[str, Member]]] = MappingProxyType(
             "bursts": Member(16, 8, 0, "uint64_t"),
             "busy_cycles": Member(24, 8, 0, "uint64_t"),
             "idle_cycles": Member(32, 8, 0, "uint64_t"),
-            "lcore": Member(40, 4, 0, "uint32_t"),
-            "queue": Member(44, 4, 0, "uint32_t"),
-            "pad": Member(48, 1, 16, "uint8_t"),
+            "unconfirmed": Member(40, 8, 0, "uint64_t"),
+            "lcore": Member(48, 4, 0, "uint32_t"),
+            "queue": Member(52, 4, 0, "uint32_t"),
+            "pad": Member(56, 1, 8, "uint8_t"),
         },
         "tiara_worker_counters": {
             "verdict_pkts": Member(0, 8, 64, "uint64_t"),

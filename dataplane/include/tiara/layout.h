@@ -288,9 +288,10 @@ struct tiara_worker_slot {
 	uint64_t bursts;      /* non-empty ones */
 	uint64_t busy_cycles; /* in non-empty bursts */
 	uint64_t idle_cycles;
+	uint64_t unconfirmed; /* its balance, as a signed number (path/unconfirmed.c) */
 	uint32_t lcore;
 	uint32_t queue;
-	uint8_t pad[16];
+	uint8_t pad[8];
 };
 
 /* A worker's counters; followed by tiara_flow_counter[service_max], then [backend_max]. */
