@@ -43,6 +43,7 @@ class World:
     statistics: node_pb.Statistics = field(default_factory=node_pb.Statistics)
     requests: list[Any] = field(default_factory=list)
     pushed: bytes = b""
+    dump: list[connection_pb.DumpConnectionsResponse] = field(default_factory=list)
     push_refusals: dict[int, int] = field(default_factory=dict)
     fail: dict[str, tuple[grpc.StatusCode, str, list[Any]]] = field(default_factory=dict)
     page: int = 2
@@ -247,6 +248,10 @@ class Connections(connection_grpc.ConnectionServiceServicer):
         return connection_pb.PushConnectionsResponse(
             sequence=chunk.sequence, accepted=count - len(refusals), refusals=refusals
         )
+
+    def DumpConnections(self, request: Any, context: Any) -> Iterator[Any]:
+        self.world.heard("DumpConnections", request, context)
+        yield from self.world.dump
 
     def GetConnection(self, request: Any, context: Any) -> Any:
         self.world.heard("GetConnection", request, context)
