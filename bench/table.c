@@ -126,8 +126,8 @@ bench_fill(struct bench *b)
 			word.entry.backend_idx = bench_backend(key[i]);
 			word.entry.state = TIARA_STATE_ESTABLISHED;
 			word.entry.last_seen = b->age.now;
-			if (tiara_table_insert(&b->map, &b->age, &writer, hash[i], &word,
-					       &found) != TIARA_OK)
+			if (tiara_table_insert(&b->map, &b->age, &writer, hash[i], &word, &found) !=
+			    TIARA_OK)
 				bench_note_refused(b, key[i]);
 		}
 	}

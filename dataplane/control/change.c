@@ -255,6 +255,40 @@ change_waiting_check(const struct tiara_change *change, struct tiara_error *erro
 		change->generation - 1);
 }
 
+/* A record whose entries have to go. Its name is still in use: drained by force, for how long no one knows. */
+static void
+change_note_gone(struct tiara_root *root, uint8_t name_use, uint64_t use_generation)
+{
+	if (name_use != TIARA_USE_GONE)
+		use_generation = UINT64_MAX;
+	if (use_generation > root->gone_generation)
+		root->gone_generation = use_generation;
+}
+
+/* What lets the sweep pass most entries without looking at their service and backend. */
+static void
+change_fill_limits(const struct tiara_change *change, struct tiara_root *root)
+{
+	const struct tiara_service *service = change_item(change, CHANGE_SERVICE, 0);
+	const struct tiara_backend *backend = change_item(change, CHANGE_BACKEND, 0);
+	const struct tiara_service_name *service_name = change_item(change, CHANGE_SERVICE_NAME, 0);
+	const struct tiara_backend_name *backend_name = change_item(change, CHANGE_BACKEND_NAME, 0);
+
+	for (int s = 0; s < TIARA_STATE_CNT; s++)
+		root->timeout_min_ticks[s] = UINT16_MAX;
+	for (uint32_t i = 0; i < root->service_cnt; i++) {
+		if (service[i].use == TIARA_USE_GONE)
+			change_note_gone(root, service_name[i].use, service_name[i].use_generation);
+		for (int s = 0; s < TIARA_STATE_CNT && service[i].use == TIARA_USE_ACTIVE; s++)
+			if (service[i].timeout_ticks[s] < root->timeout_min_ticks[s])
+				root->timeout_min_ticks[s] = service[i].timeout_ticks[s];
+	}
+	for (uint32_t i = 0; i < root->backend_cnt; i++)
+		if (backend[i].use == TIARA_USE_GONE)
+			change_note_gone(root, backend_name[i].use, backend_name[i].use_generation);
+	root->limits_known = 1;
+}
+
 static void
 change_publish(const struct tiara_change *change, uint64_t revision)
 {
@@ -276,6 +310,7 @@ change_publish(const struct tiara_change *change, uint64_t revision)
 		.frontend_cnt = b[CHANGE_FRONTEND].cnt,
 	};
 	CONTROL_STEP("root half written");
+	change_fill_limits(change, root);
 	root->generation = change->generation;
 	CONTROL_STEP("root written");
 	tiara_epoch_publish_ctl(map, change->generation);

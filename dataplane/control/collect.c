@@ -2,6 +2,16 @@
 /* What workers have left behind: how far they are, and which indices are free (docs/design/0002). */
 #include "control/internal.h"
 
+/* Relaxed: the sweep may believe the old number a little longer. Never goes back, as q->released may. */
+static void
+collect_tell_released(struct tiara_handle *handle, uint64_t generation)
+{
+	uint64_t *told = &handle->map.segment->released_generation;
+
+	if (generation > __atomic_load_n(told, __ATOMIC_RELAXED))
+		__atomic_store_n(told, generation, __ATOMIC_RELAXED);
+}
+
 static void
 collect_count_gone(struct control_quarantine *q, uint8_t use, uint64_t use_generation,
 		   uint32_t *cnt)
@@ -67,6 +77,7 @@ collect_quarantine(struct tiara_handle *handle, uint64_t applied)
 	if (q->waiting && tiara_sweep_passed(&handle->map, q->claimed) &&
 	    collect_restarts(handle) == q->restarts) {
 		q->released = q->through;
+		collect_tell_released(handle, q->released);
 		q->waiting = false;
 	}
 	if (q->waiting && collect_restarts(handle) != q->restarts)

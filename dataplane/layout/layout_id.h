@@ -3,6 +3,6 @@
 #ifndef TIARA_LAYOUT_ID_H
 #define TIARA_LAYOUT_ID_H
 
-#define TIARA_LAYOUT_ID UINT64_C(0xe8c9d5dcf62b91fe)
+#define TIARA_LAYOUT_ID UINT64_C(0x20f6d730131e86fd)
 
 #endif

@@ -6,6 +6,15 @@
 #include "path/stage.h"
 #include "path/tcp.h"
 
+/* By its parts, as it was written: a wide load of what narrow stores have just written stalls. */
+static void
+connection_take(struct tiara_found *to, const struct tiara_found *from)
+{
+	to->slot = from->slot;
+	to->word.key = from->word.key;
+	to->word.value = from->word.value;
+}
+
 static void
 connection_lookup(struct tiara_worker *w, struct tiara_frame *f, uint16_t cnt)
 {
@@ -25,7 +34,7 @@ connection_lookup(struct tiara_worker *w, struct tiara_frame *f, uint16_t cnt)
 		return;
 	tiara_table_lookup(w->map, &w->age, key, hash, n, found);
 	for (uint32_t i = 0; i < n; i++)
-		at[i]->found = found[i];
+		connection_take(&at[i]->found, &found[i]);
 }
 
 /* What the next two steps and forward read and write of each backend. */
@@ -83,12 +92,27 @@ connection_used(const struct tiara_worker *w, const struct tiara_frame *f)
 	return word;
 }
 
+/* Most packets of a burst: their connection is what they would make of it, and was used this tick. */
+static bool
+connection_is_used(const struct tiara_worker *w, const struct tiara_frame *f)
+{
+	enum { ENDS_OR_OPENS = TIARA_TCP_SYN | TIARA_TCP_FIN | TIARA_TCP_RST };
+	uint8_t state = f->protocol == TIARA_PROTOCOL_TCP ? TIARA_STATE_ESTABLISHED
+							  : TIARA_STATE_UDP;
+
+	return f->found.word.value >> 32 == ((uint64_t)state << 16 | w->age.now) &&
+	       !(f->tcp_flags & ENDS_OR_OPENS);
+}
+
 /* False: another thread changed the entry since it was read. */
 static bool
 connection_touch_once(struct tiara_worker *w, struct tiara_frame *f)
 {
-	union tiara_word used = connection_used(w, f);
+	union tiara_word used;
 
+	if (connection_is_used(w, f))
+		return true;
+	used = connection_used(w, f);
 	if (used.value == f->found.word.value ||
 	    tiara_table_replace(w->map, &w->writer, &f->found, &used))
 		return true;
@@ -125,7 +149,12 @@ tiara_connection_wk(struct tiara_worker *w, struct tiara_frame *f, uint16_t cnt)
 {
 	connection_lookup(w, f, cnt);
 	connection_prefetch(w, f, cnt);
-	for (uint16_t i = 0; i < cnt; i++)
-		if (f[i].verdict == TIARA_VERDICT_NONE && f[i].found.slot)
+	w->unchosen_cnt = 0;
+	for (uint16_t i = 0; i < cnt; i++) {
+		if (f[i].verdict != TIARA_VERDICT_NONE)
+			continue;
+		if (f[i].found.slot)
 			connection_hit(w, &f[i]);
+		w->unchosen_cnt += f[i].backend_idx == TIARA_BACKEND_NONE;
+	}
 }

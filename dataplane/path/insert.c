@@ -95,6 +95,8 @@ tiara_insert_wk(struct tiara_worker *w, struct tiara_frame *f, uint16_t cnt)
 {
 	struct insert_batch batch;
 
+	if (w->fresh_cnt == 0)
+		return;
 	batch.cnt = 0;
 	for (uint16_t i = 0; i < cnt; i++) {
 		if (f[i].verdict != TIARA_VERDICT_NONE || !f[i].fresh)

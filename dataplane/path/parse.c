@@ -171,6 +171,9 @@ parse_one(const struct tiara_worker *w, struct tiara_frame *f)
 	tiara_be16 type;
 	enum tiara_verdict verdict = parse_ether(f, &type);
 
+	f->l4_off = 0; /* stays 0 for ARP */
+	f->protocol = 0;
+	f->tcp_flags = 0;
 	if (verdict != TIARA_VERDICT_NONE)
 		return verdict;
 	if (type == TIARA_BE16(TIARA_ETHERTYPE_ARP))
@@ -186,12 +189,63 @@ parse_one(const struct tiara_worker *w, struct tiara_frame *f)
 	return parse_ipv4(w, f);
 }
 
+/* What most packets are: no tag, no options, one of the balanced protocols. */
+struct parse_common {
+	struct tiara_ether ether;
+	struct tiara_ipv4 ip;
+	union {
+		struct tiara_tcp tcp;
+		struct tiara_udp udp;
+	};
+} __attribute__((packed));
+
+static bool
+parse_common_l4(const struct parse_common *p, uint32_t l4_bytes)
+{
+	uint32_t header_bytes = 4u * (p->tcp.data_offset >> 4);
+
+	if (p->ip.protocol == TIARA_PROTOCOL_TCP)
+		return l4_bytes >= sizeof(p->tcp) && header_bytes >= sizeof(p->tcp) &&
+		       header_bytes <= l4_bytes;
+	return p->ip.protocol == TIARA_PROTOCOL_UDP && l4_bytes >= sizeof(p->udp);
+}
+
+/*
+ * The short way for those: true when nothing about the packet is remarkable, and its fields are set.
+ * False: nothing was done, parse_one has the last word. All is read before anything is written.
+ */
+static bool
+parse_common(const struct tiara_node *node, struct tiara_frame *f)
+{
+	const struct parse_common *p = (const void *)f->data;
+	uint32_t len_bytes = f->len_bytes, total_bytes;
+
+	if (len_bytes < sizeof(*p) || p->ether.type != TIARA_BE16(TIARA_ETHERTYPE_IPV4) ||
+	    !tiara_mac_equal(p->ether.dst, node->port_mac) || p->ip.version_ihl != 0x45 ||
+	    p->ip.fragment & TIARA_BE16(TIARA_IPV4_FRAGMENT) || p->ip.ttl <= 1 ||
+	    p->ip.dst == node->address || parse_martian(p->ip.src) ||
+	    tiara_mac_equal(p->ether.dst, node->kernel_mac))
+		return false;
+	total_bytes = TIARA_BE16(p->ip.total_bytes);
+	if (total_bytes < sizeof(p->ip) || total_bytes > len_bytes - sizeof(p->ether) ||
+	    !parse_common_l4(p, total_bytes - (uint32_t)sizeof(p->ip)) ||
+	    (!f->checked && tiara_checksum_words(&p->ip, sizeof(p->ip) / 4) != 0))
+		return false;
+	f->client_addr = p->ip.src;
+	f->vip = p->ip.dst;
+	f->client_port = p->tcp.src_port;
+	f->port = p->tcp.dst_port;
+	f->protocol = p->ip.protocol;
+	f->tcp_flags = p->ip.protocol == TIARA_PROTOCOL_TCP ? p->tcp.flags : 0;
+	f->l3_off = sizeof(p->ether);
+	f->l4_off = sizeof(p->ether) + sizeof(p->ip);
+	f->len_bytes = (uint32_t)sizeof(p->ether) + total_bytes;
+	return true;
+}
+
 static void
 parse_clear(struct tiara_frame *f)
 {
-	f->l4_off = 0; /* stays 0 for ARP */
-	f->protocol = 0;
-	f->tcp_flags = 0;
 	f->fresh = 0;
 	f->backend_idx = TIARA_BACKEND_NONE;
 	f->found.slot = NULL;
@@ -204,6 +258,7 @@ tiara_parse_wk(struct tiara_worker *w, struct tiara_frame *f, uint16_t cnt)
 		__builtin_prefetch(f[i].data);
 	for (uint16_t i = 0; i < cnt; i++) {
 		parse_clear(&f[i]);
-		f[i].verdict = (uint8_t)parse_one(w, &f[i]);
+		f[i].verdict = parse_common(w->node, &f[i]) ? TIARA_VERDICT_NONE
+							    : (uint8_t)parse_one(w, &f[i]);
 	}
 }

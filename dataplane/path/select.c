@@ -22,7 +22,7 @@ select_wanted(const struct tiara_frame *f)
 }
 
 static void
-select_take(const struct tiara_worker *w, struct tiara_frame *f, uint32_t backend_idx)
+select_take(struct tiara_worker *w, struct tiara_frame *f, uint32_t backend_idx)
 {
 	if (!tiara_backend_exists(&w->view, backend_idx)) {
 		f->verdict = TIARA_VERDICT_NO_BACKEND;
@@ -30,14 +30,19 @@ select_take(const struct tiara_worker *w, struct tiara_frame *f, uint32_t backen
 	}
 	f->backend_idx = backend_idx;
 	f->fresh = 1;
+	w->fresh_cnt++;
 }
 
 void
 tiara_select_wk(struct tiara_worker *w, struct tiara_frame *f, uint16_t cnt)
 {
-	const uint32_t *row[TIARA_BURST] = {NULL};
+	const uint32_t *row[TIARA_BURST];
 
+	w->fresh_cnt = 0;
+	if (w->unchosen_cnt == 0)
+		return;
 	for (uint16_t i = 0; i < cnt; i++) {
+		row[i] = NULL;
 		if (!select_wanted(&f[i]))
 			continue;
 		if (tiara_frame_service(w, &f[i])->select_cnt == 0) {

@@ -36,6 +36,9 @@ service_one(const struct tiara_worker *w, struct tiara_frame *f)
 	f->service_idx = frontend->service_idx;
 	f->key = tiara_key(f->client_addr, f->client_port, frontend->service_idx);
 	f->hash = tiara_hash_inline(f->key, w->map->segment->table_secret);
+	/* What the lookup will read, asked for as early as it is known. */
+	__builtin_prefetch(&w->map->bucket[tiara_hash_bucket_1(f->hash, w->map->bucket_mask)]);
+	__builtin_prefetch(&w->view.service[f->service_idx]);
 	return TIARA_VERDICT_NONE;
 }
 

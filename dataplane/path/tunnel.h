@@ -30,7 +30,10 @@ tiara_tunnel_open(const struct tiara_worker *w, struct tiara_frame *f, uint16_t 
 
 	tiara_mac_copy(outer->dst, mac);
 	tiara_mac_copy(outer->src, w->node->port_mac);
-	memcpy(&outer->type, &inner->type, f->l3_off - 2 * TIARA_MAC_BYTES);
+	outer->type = inner->type;
+	if (f->l3_off != sizeof(*outer)) /* that was the tag's, whose rest follows */
+		memcpy(outer + 1, inner + 1,
+		       sizeof(struct tiara_ether_tagged) - sizeof(struct tiara_ether));
 	f->data -= more_bytes;
 	f->len_bytes += more_bytes;
 	f->headroom_bytes -= more_bytes;
@@ -43,17 +46,24 @@ static inline void
 tiara_tunnel_ipv4(const struct tiara_worker *w, const struct tiara_frame *f, struct tiara_ipv4 *ip,
 		  tiara_be32 dst, uint8_t tos, uint8_t protocol)
 {
+	tiara_be16 total_bytes = TIARA_BE16(f->len_bytes - f->l3_off);
+	tiara_be32 src = w->node->address;
+	/* Of the fields: reading back what was just written in pieces would stall. */
+	uint64_t sum = (uint64_t)TIARA_BE16(0x4500 | tos) + total_bytes +
+		       TIARA_BE16(TIARA_IPV4_DONT_FRAGMENT) +
+		       TIARA_BE16(TIARA_TUNNEL_TTL << 8 | protocol) + src + dst;
+
 	*ip = (struct tiara_ipv4){
 		.version_ihl = 0x45,
 		.tos = tos,
-		.total_bytes = TIARA_BE16(f->len_bytes - f->l3_off),
+		.total_bytes = total_bytes,
 		.fragment = TIARA_BE16(TIARA_IPV4_DONT_FRAGMENT),
 		.ttl = TIARA_TUNNEL_TTL,
 		.protocol = protocol,
-		.src = w->node->address,
+		.checksum = (uint16_t)~tiara_checksum_fold(sum),
+		.src = src,
 		.dst = dst,
 	};
-	ip->checksum = tiara_checksum_words(ip, sizeof(*ip) / 4);
 }
 
 #endif

@@ -125,9 +125,11 @@ _Static_assert(sizeof(struct tiara_vxlan_outer) == 36, "VXLAN over IPv4: 20, 8 a
 static inline uint16_t
 tiara_checksum_fold(uint64_t sum)
 {
-	while (sum >> 16)
-		sum = (sum & 0xffff) + (sum >> 16);
-	return (uint16_t)sum;
+	/* At most 33, 18, 17 and 16 bits are left. */
+	sum = (sum & 0xffffffff) + (sum >> 32);
+	sum = (sum & 0xffff) + (sum >> 16);
+	sum = (sum & 0xffff) + (sum >> 16);
+	return (uint16_t)(sum + (sum >> 16));
 }
 
 /* Of a header whose length is a multiple of four. 0 when the header holds its right checksum. */
@@ -138,6 +140,7 @@ tiara_checksum_words(const void *header, uint32_t word_cnt)
 	uint64_t sum = 0;
 	uint32_t word;
 
+#pragma GCC unroll 5
 	for (uint32_t i = 0; i < word_cnt; i++, p += sizeof(word)) {
 		memcpy(&word, p, sizeof(word));
 		sum += word;

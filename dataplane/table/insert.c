@@ -45,70 +45,97 @@ insert_bucket(const struct insert *in, int i)
 	return &in->map->bucket[in->bucket[i]];
 }
 
-/* Which of a bucket's words, none of them the key's, may be overwritten: an empty one comes first. */
-static void
-insert_look_room(const struct insert *in, const struct tiara_found *other, int cnt,
-		 struct insert_look *look)
+static struct tiara_found
+insert_load(struct tiara_bucket *bucket, uint32_t slot)
 {
-	for (int i = 0; i < cnt && !look->room.slot; i++)
-		if (other[i].word.entry.state == TIARA_STATE_EMPTY)
-			look->room = other[i];
-	for (int i = 0; i < cnt && !look->room.slot; i++) {
-		enum reuse reuse = reuse_judge(in->map, in->age, &other[i].word);
+	struct tiara_entry *at = &bucket->entry[slot];
+	union tiara_word w = slot_load(at);
 
-		if (reuse == REUSE_TAKE)
-			look->room = other[i];
-		else if (reuse == REUSE_SPARE)
-			look->spare = other[i];
+	return (struct tiara_found){.slot = at, .word = {.key = w.key, .value = w.value}};
+}
+
+/* The key's own words in one bucket, but not slot `own`. */
+static void
+insert_look_key(const struct insert *in, struct tiara_bucket *bucket, const struct tiara_entry *own,
+		struct insert_look *look)
+{
+	for (uint32_t match = word_match(bucket, in->word.key); match; match &= match - 1) {
+		struct tiara_found f = insert_load(bucket, (uint32_t)__builtin_ctz(match));
+
+		if (f.slot == own || f.word.key != in->word.key)
+			continue;
+		if (f.word.entry.state == TIARA_STATE_TENTATIVE)
+			look->rival = f;
+		else if (tiara_word_live(&f.word))
+			look->live = f;
 	}
 }
 
-/* One bucket, but not slot `own`. */
+/* Which of a bucket's words may be overwritten: an empty one, whose key is 0, before any other. */
 static void
-insert_look_bucket(const struct insert *in, struct tiara_bucket *bucket,
-		   const struct tiara_entry *own, struct insert_look *look)
+insert_look_room(const struct insert *in, struct tiara_bucket *bucket, struct insert_look *look)
 {
-	struct tiara_found other[TIARA_BUCKET_ENTRIES];
-	int cnt = 0;
+	uint32_t empty = word_match(bucket, 0);
 
-	for (int i = 0; i < TIARA_BUCKET_ENTRIES; i++) {
-		struct tiara_found f = {.slot = &bucket->entry[i]};
-
-		f.word = slot_load(f.slot);
-		if (f.slot == own)
-			continue;
-		if (f.word.key != in->word.key || f.word.entry.state == TIARA_STATE_EMPTY)
-			other[cnt++] = f;
-		else if (f.word.entry.state == TIARA_STATE_TENTATIVE)
-			look->rival = f;
-		else
-			look->live = f;
+	if (empty) {
+		look->room = insert_load(bucket, (uint32_t)__builtin_ctz(empty));
+		if (look->room.word.all == 0)
+			return;
+		look->room.slot = NULL; /* taken since */
 	}
-	if (!own)
-		insert_look_room(in, other, cnt, look);
+	for (uint32_t i = 0; i < TIARA_BUCKET_ENTRIES; i++) {
+		struct tiara_found f = insert_load(bucket, i);
+		enum reuse reuse = f.word.key == in->word.key && f.word.all != 0
+					   ? REUSE_LEAVE
+					   : reuse_judge(in->map, in->age, &f.word);
+
+		if (reuse == REUSE_TAKE)
+			look->room = f;
+		else if (reuse == REUSE_SPARE)
+			look->spare = f;
+	}
+}
+
+/* `own`: our claim, which is not looked at; without one, where it could go. */
+static void
+insert_look_bucket(const struct insert *in, int i, const struct tiara_entry *own,
+		   struct insert_look *look)
+{
+	struct tiara_bucket *bucket = insert_bucket(in, i);
+
+	insert_look_key(in, bucket, own, look);
+	if (!own && !look->room.slot)
+		insert_look_room(in, bucket, look);
 }
 
 /*
  * The second bucket only if the first is marked, which is read after the first's slots. Both: again
  * until no move came between, so that an entry that went from one to the other is not missed.
  */
-static struct insert_look
-insert_look(struct insert *in, const struct tiara_entry *own)
+static void
+insert_look(struct insert *in, const struct tiara_entry *own, struct insert_look *look)
 {
-	struct insert_look look;
 	uint32_t moves;
 
 	do {
-		look = (struct insert_look){.second = false};
+		look->live.slot = look->rival.slot = look->room.slot = look->spare.slot = NULL;
 		moves = tiara_move_count(in->map, in->hash);
-		insert_look_bucket(in, insert_bucket(in, 0), own, &look);
-		look.second = slot_bucket_marked(insert_bucket(in, 0));
-		if (look.second)
-			insert_look_bucket(in, insert_bucket(in, 1), own, &look);
+		insert_look_bucket(in, 0, own, look);
+		look->second = slot_bucket_marked(insert_bucket(in, 0));
+		if (look->second)
+			insert_look_bucket(in, 1, own, look);
 		in->looks++;
-	} while (look.second && tiara_move_count(in->map, in->hash) != moves &&
+	} while (look->second && tiara_move_count(in->map, in->hash) != moves &&
 		 in->looks <= INSERT_LOOKS_MAX);
-	return look;
+}
+
+/* By its parts, as lookups do. */
+static void
+insert_tell(struct tiara_found *found, struct tiara_entry *slot, union tiara_word word)
+{
+	found->slot = slot;
+	found->word.key = word.key;
+	found->word.value = tiara_word_plain(word).value;
 }
 
 static bool
@@ -118,14 +145,14 @@ insert_exists(const struct insert *in, const struct insert_look *look)
 }
 
 /* The slot to take: the key's own expired one before any other, a rival's after enough waiting. */
-static struct tiara_found
+static const struct tiara_found *
 insert_target(const struct insert *in, const struct insert_look *look)
 {
 	if (look->live.slot)
-		return look->live;
+		return &look->live;
 	if (!look->room.slot && in->tries > INSERT_TRIES_POLITE && look->rival.slot)
-		return look->rival;
-	return look->room.slot || !look->second ? look->room : look->spare;
+		return &look->rival;
+	return look->room.slot || !look->second ? &look->room : &look->spare;
 }
 
 /* Both buckets are full: the second one becomes the key's too, then entries are moved. */
@@ -170,16 +197,19 @@ insert_clear_way(const struct insert *in, const struct insert_look *look)
 static enum insert_outcome
 insert_settle(struct insert *in, const struct tiara_found *own, struct tiara_found *found)
 {
-	for (;;) {
-		struct insert_look look = insert_look(in, own->slot);
-		bool lost = insert_exists(in, &look);
+	struct insert_look look;
 
+	for (;;) {
+		bool lost;
+
+		insert_look(in, own->slot, &look);
+		lost = insert_exists(in, &look);
 		TIARA_STEP(2);
 		if (lost || in->looks > INSERT_LOOKS_MAX ||
 		    (look.rival.slot && insert_yields(in, &look.rival))) {
 			reuse_clear(in->writer, own);
 			TIARA_STEP(3);
-			*found = look.live;
+			insert_tell(found, look.live.slot, look.live.word);
 			return lost ? INSERT_EXISTS : INSERT_AGAIN;
 		}
 		if (!look.live.slot && !look.rival.slot)
@@ -190,34 +220,36 @@ insert_settle(struct insert *in, const struct tiara_found *own, struct tiara_fou
 	if (!reuse_swap(in->writer, own, in->word))
 		return INSERT_AGAIN;
 	TIARA_STEP(5);
-	*found = (struct tiara_found){.slot = own->slot, .word = in->word};
+	insert_tell(found, own->slot, in->word);
 	return INSERT_DONE;
 }
 
 static enum insert_outcome
 insert_try(struct insert *in, struct tiara_found *found)
 {
-	struct insert_look look = insert_look(in, NULL);
-	struct tiara_found own = insert_target(in, &look);
-	union tiara_word tentative;
+	struct insert_look look;
+	const struct tiara_found *target;
+	struct tiara_found own;
 
+	insert_look(in, NULL, &look);
 	if (insert_exists(in, &look)) {
-		*found = look.live;
+		insert_tell(found, look.live.slot, look.live.word);
 		return INSERT_EXISTS;
 	}
 	if (look.live.slot && reuse_in_transit(&look.live.word)) {
 		tiara_move_help(in->map, in->writer, in->word.key);
 		return INSERT_AGAIN;
 	}
-	if (!own.slot)
+	target = insert_target(in, &look);
+	if (!target->slot)
 		return insert_make_room(in, &look);
-	tentative = reuse_tentative(in->age, in->writer, in->word.key);
+	own.slot = target->slot;
+	own.word = reuse_tentative(in->age, in->writer, in->word.key);
 	TIARA_STEP(0);
-	if (!reuse_swap(in->writer, &own, tentative))
+	if (!reuse_swap(in->writer, target, own.word))
 		return INSERT_AGAIN;
 	TIARA_STEP(1);
-	in->writer->reclaimed_cnt += own.slot == look.spare.slot;
-	own.word = tentative;
+	in->writer->reclaimed_cnt += target == &look.spare;
 	return insert_settle(in, &own, found);
 }
 
@@ -251,8 +283,6 @@ tiara_table_insert(const struct tiara_map *map, const struct tiara_age *age,
 	}
 	if (status[outcome] == TIARA_FULL)
 		found->slot = NULL;
-	else
-		found->word = tiara_word_plain(found->word);
 	return status[outcome];
 }
 

@@ -6,38 +6,24 @@
 
 enum { LOOKUP_BLOCK = 64 };
 
-static inline uint8_t
-lookup_service_use(const struct tiara_view *view, uint32_t service_idx)
-{
-	return service_idx < view->service_cnt ? view->service[service_idx].use : TIARA_USE_FREE;
-}
-
-bool
-tiara_entry_expired(const struct tiara_age *age, const union tiara_word *word)
-{
-	uint32_t s = word->entry.service_idx;
-
-	if (lookup_service_use(age->view, s) != TIARA_USE_ACTIVE)
-		return true;
-	return tiara_tick_age(age->now, word->entry.last_seen) >
-	       age->view->service[s].timeout_ticks[word->entry.state % TIARA_STATE_CNT];
-}
-
 /* Its live word, expired or not, in one bucket. The halves only filter, a line at once: what is
  * accepted was read by one 16-byte load. */
-static inline struct tiara_found
-lookup_bucket(struct tiara_bucket *bucket, uint64_t key)
+static inline bool
+lookup_bucket(struct tiara_bucket *bucket, uint64_t key, struct tiara_found *found)
 {
 	for (uint32_t match = word_match(bucket, key); match; match &= match - 1) {
-		struct tiara_found f = {.slot = &bucket->entry[__builtin_ctz(match)]};
+		struct tiara_entry *slot = &bucket->entry[__builtin_ctz(match)];
+		union tiara_word w = {.all = word_load(slot)};
 
-		f.word.all = word_load(f.slot);
-		if (f.word.key == key && tiara_word_live(&f.word)) {
-			f.word = tiara_word_plain(f.word);
-			return f;
-		}
+		if (w.key != key || !tiara_word_live(&w))
+			continue;
+		found->slot = slot;
+		found->word.key = key;
+		found->word.value = tiara_word_plain(w).value;
+		return true;
 	}
-	return (struct tiara_found){.slot = NULL};
+	found->slot = NULL;
+	return false;
 }
 
 /*
@@ -55,10 +41,10 @@ tiara_table_find(const struct tiara_map *map, uint64_t key, uint64_t hash)
 
 	do {
 		moves = tiara_move_count(map, hash);
-		f = lookup_bucket(first, key);
-		if (!f.slot && slot_bucket_marked(first))
-			f = lookup_bucket(second, key);
-	} while (!f.slot && tiara_move_count(map, hash) != moves);
+		if (lookup_bucket(first, key, &f) ||
+		    (slot_bucket_marked(first) && lookup_bucket(second, key, &f)))
+			return f;
+	} while (tiara_move_count(map, hash) != moves);
 	return f;
 }
 
@@ -90,8 +76,7 @@ lookup_block(const struct tiara_map *map, const struct tiara_age *age, const uin
 			lookup_prefetch(map, tiara_hash_bucket_1(hash[i + TIARA_TABLE_AHEAD],
 								 map->bucket_mask));
 		first = &map->bucket[tiara_hash_bucket_1(hash[i], map->bucket_mask)];
-		found[i] = lookup_bucket(first, key[i]);
-		if (found[i].slot) {
+		if (lookup_bucket(first, key[i], &found[i])) {
 			lookup_judge(age, &found[i]);
 		} else if (slot_bucket_marked(first)) {
 			lookup_prefetch(map, tiara_hash_bucket_2(hash[i], map->bucket_mask));

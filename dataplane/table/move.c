@@ -145,14 +145,19 @@ tiara_move_help(const struct tiara_map *map, struct tiara_writer *writer, uint64
 /* ---- one move ---- */
 
 /*
- * May this entry be moved? Not if its service or backend is unused in our view: the pass that ends
- * their quarantine may have been at the target already (docs/design/0002).
+ * May an entry of this backend be moved? Not if it is unused in our view, no more than one of an unused
+ * service: the pass that ends their quarantine may have been at the target already (docs/design/0002).
  */
+static bool
+move_backend_allowed(const struct tiara_age *age, const union tiara_word *word)
+{
+	return !reuse_is_unused(reuse_backend_use(age->view, word->entry.backend_idx));
+}
+
 static bool
 move_allowed(const struct tiara_map *map, const struct tiara_age *age, const union tiara_word *word)
 {
-	return reuse_judge(map, age, word) == REUSE_HELD &&
-	       !reuse_is_unused(reuse_backend_use(age->view, word->entry.backend_idx));
+	return reuse_judge(map, age, word) == REUSE_HELD && move_backend_allowed(age, word);
 }
 
 /* M0 to M2. False: nothing was changed, or all of it was taken back. */
@@ -252,32 +257,39 @@ move_other_bucket(const struct tiara_map *map, uint64_t key, uint32_t bucket)
 	return (uint32_t)(first == bucket ? tiara_hash_bucket_2(hash, map->bucket_mask) : first);
 }
 
-/* A slot of the node's bucket that may be taken; else, `expand`, its entries' other buckets become nodes. */
+/*
+ * A slot of the node's bucket that may be taken, an unconfirmed entry's last; else, `expand`, the other
+ * buckets of its entries that may be moved become nodes.
+ */
 static struct tiara_found
 move_visit(const struct tiara_map *map, const struct tiara_age *age, struct move_search *search,
 	   uint32_t at, bool expand)
 {
-	struct move_node *n = &search->node[at];
+	const struct move_node *n = &search->node[at];
+	struct tiara_bucket *bucket = &map->bucket[n->bucket];
 	union tiara_word word[TIARA_BUCKET_ENTRIES];
+	enum reuse reuse[TIARA_BUCKET_ENTRIES];
+	struct tiara_found spare = {.slot = NULL};
 
-	for (uint8_t i = 0; i < TIARA_BUCKET_ENTRIES; i++) {
-		struct tiara_found f = {.slot = &map->bucket[n->bucket].entry[i]};
-
-		f.word = word[i] = slot_load(f.slot);
-		if (reuse_judge(map, age, &f.word) <= REUSE_SPARE)
-			return f;
+	for (int i = 0; i < TIARA_BUCKET_ENTRIES; i++) {
+		word[i] = slot_load(&bucket->entry[i]);
+		reuse[i] = reuse_judge(map, age, &word[i]);
+		if (reuse[i] <= REUSE_SPARE)
+			spare = (struct tiara_found){.slot = &bucket->entry[i], .word = word[i]};
+		if (reuse[i] == REUSE_TAKE)
+			return spare;
 	}
-	for (uint8_t i = 0; i < TIARA_BUCKET_ENTRIES && expand; i++) {
+	for (int i = 0; i < TIARA_BUCKET_ENTRIES && expand && !spare.slot; i++) {
 		struct move_node *child = &search->node[search->cnt];
 
-		if (!tiara_word_live(&word[i]) || reuse_in_transit(&word[i]))
+		if (reuse[i] != REUSE_HELD || !move_backend_allowed(age, &word[i]))
 			continue;
-		*child = (struct move_node){.parent = (uint16_t)at, .slot = i};
+		*child = (struct move_node){.parent = (uint16_t)at, .slot = (uint8_t)i};
 		child->bucket = move_other_bucket(map, word[i].key, n->bucket);
 		__builtin_prefetch(&map->bucket[child->bucket]);
 		search->cnt++;
 	}
-	return (struct tiara_found){.slot = NULL};
+	return spare;
 }
 
 /* From the far end of the path back to a root, each entry into the slot that the last one left. */

@@ -1,41 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "neighbour.h"
 
-#include <string.h>
-
-#include "word.h"
-
 enum { NEIGHBOUR_PROBES = 32 }; /* slots looked at before giving up: a lookup's bound */
 
-union neighbour_word {
-	struct tiara_neighbour n;
-	unsigned __int128 all;
-};
-
-static union neighbour_word
+static union tiara_neighbour_word
 neighbour_load(const struct tiara_neighbour *slot)
 {
-	return (union neighbour_word){.all = word_load(slot)};
+	return (union tiara_neighbour_word){.all = word_load(slot)};
 }
 
-static uint32_t
-neighbour_home(tiara_be32 addr)
-{
-	uint32_t x = addr * 0x9e3779b1u; /* odd: a bijection */
-
-	return x ^ x >> 16;
-}
-
-void
-tiara_neighbour_prefetch(const struct tiara_map *map, tiara_be32 addr)
-{
-	__builtin_prefetch(&map->neighbour[neighbour_home(addr) & map->neighbour_mask]);
-}
-
-static union neighbour_word
+static union tiara_neighbour_word
 neighbour_wanted(tiara_be32 addr)
 {
-	return (union neighbour_word){.n = {.addr = addr, .state = TIARA_NEIGHBOUR_WANTED}};
+	return (union tiara_neighbour_word){.n = {.addr = addr, .state = TIARA_NEIGHBOUR_WANTED}};
 }
 
 /*
@@ -44,9 +21,10 @@ neighbour_wanted(tiara_be32 addr)
  * first, and who loses looks at that slot again. NULL: not there, and no room in reach.
  */
 static struct tiara_neighbour *
-neighbour_find(const struct tiara_map *map, tiara_be32 addr, bool claim, union neighbour_word *word)
+neighbour_find(const struct tiara_map *map, tiara_be32 addr, bool claim,
+	       union tiara_neighbour_word *word)
 {
-	uint32_t home = neighbour_home(addr);
+	uint32_t home = tiara_neighbour_home(addr);
 
 	for (uint32_t i = 0; i < NEIGHBOUR_PROBES && i <= map->neighbour_mask; i++) {
 		struct tiara_neighbour *slot = &map->neighbour[(home + i) & map->neighbour_mask];
@@ -65,9 +43,9 @@ neighbour_find(const struct tiara_map *map, tiara_be32 addr, bool claim, union n
 }
 
 bool
-tiara_neighbour_get(const struct tiara_map *map, tiara_be32 addr, uint8_t mac[6])
+tiara_neighbour_search(const struct tiara_map *map, tiara_be32 addr, uint8_t mac[6])
 {
-	union neighbour_word w;
+	union tiara_neighbour_word w;
 
 	if (!neighbour_find(map, addr, true, &w) || w.n.state != TIARA_NEIGHBOUR_KNOWN)
 		return false;
@@ -79,8 +57,8 @@ bool
 tiara_neighbour_heard(const struct tiara_map *map, tiara_be32 addr, const uint8_t mac[6],
 		      uint32_t tick)
 {
-	union neighbour_word was;
-	union neighbour_word now = {
+	union tiara_neighbour_word was;
+	union tiara_neighbour_word now = {
 		.n = {.addr = addr, .state = TIARA_NEIGHBOUR_KNOWN, .heard = tick}};
 	struct tiara_neighbour *slot = neighbour_find(map, addr, false, &was);
 
@@ -95,7 +73,7 @@ tiara_neighbour_heard(const struct tiara_map *map, tiara_be32 addr, const uint8_
 void
 tiara_neighbour_want(const struct tiara_map *map, tiara_be32 addr)
 {
-	union neighbour_word w;
+	union tiara_neighbour_word w;
 
 	neighbour_find(map, addr, true, &w);
 }
@@ -110,8 +88,8 @@ bool
 tiara_neighbour_swap(const struct tiara_map *map, uint32_t idx, const struct tiara_neighbour *from,
 		     const struct tiara_neighbour *to)
 {
-	union neighbour_word f = {.n = *from};
-	union neighbour_word t = {.n = *to};
+	union tiara_neighbour_word f = {.n = *from};
+	union tiara_neighbour_word t = {.n = *to};
 
 	return word_cas(&map->neighbour[idx], f.all, t.all);
 }

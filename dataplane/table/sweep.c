@@ -96,12 +96,38 @@ sweep_entry(const struct tiara_map *map, const struct tiara_age *age, struct tia
 	}
 }
 
+/*
+ * What an entry of each state may be old without being expired, whatever its service; -1: any entry of
+ * the state is to be looked at. Entries of removed services and backends need a look each, as long as
+ * there can be any.
+ */
+struct sweep_limits {
+	int32_t ticks[TIARA_STATE_CNT];
+};
+
+static struct sweep_limits
+sweep_limits(const struct tiara_map *map, const struct tiara_view *view)
+{
+	const struct tiara_root *root = view->root;
+	bool known = root && root->limits_known &&
+		     root->gone_generation <=
+			     __atomic_load_n(&map->segment->released_generation, __ATOMIC_RELAXED);
+	struct sweep_limits limits;
+
+	for (int s = TIARA_STATE_NEW; s < TIARA_STATE_CNT; s++)
+		limits.ticks[s] = known ? root->timeout_min_ticks[s] : -1;
+	limits.ticks[TIARA_STATE_TENTATIVE] = -1;
+	limits.ticks[TIARA_STATE_EMPTY] = UINT16_MAX;
+	return limits;
+}
+
 static void
 sweep_bucket(const struct tiara_map *map, const struct tiara_age *age, struct tiara_writer *writer,
-	     struct tiara_bucket *bucket, struct tiara_sweep_counts *counts)
+	     const struct sweep_limits *limits, struct tiara_bucket *bucket,
+	     struct tiara_sweep_counts *counts)
 {
-	for (int i = 0; i < TIARA_BUCKET_ENTRIES; i++)
-		sweep_entry(map, age, writer, &bucket->entry[i], counts);
+	for (uint32_t due = word_due(bucket, age->now, limits->ticks); due; due &= due - 1)
+		sweep_entry(map, age, writer, &bucket->entry[__builtin_ctz(due)], counts);
 }
 
 /* S1 to S3: the number of a slice that is ours now. */
@@ -126,8 +152,9 @@ tiara_sweep_slice_wk(const struct tiara_map *map, const struct tiara_age *age,
 	uint64_t *mine = &map->worker[writer->owner].sweep_slice;
 	uint64_t slice = sweep_claim(map, mine) % tiara_sweep_slices_per_pass(map);
 	uint64_t first = slice * TIARA_SWEEP_SLICE_BUCKETS;
+	struct sweep_limits limits = sweep_limits(map, age->view);
 
 	for (uint64_t i = 0; i < TIARA_SWEEP_SLICE_BUCKETS && first + i <= map->bucket_mask; i++)
-		sweep_bucket(map, age, writer, &map->bucket[first + i], counts);
+		sweep_bucket(map, age, writer, &limits, &map->bucket[first + i], counts);
 	__atomic_store_n(mine, UINT64_MAX, __ATOMIC_RELEASE); /* S4, with O2 */
 }

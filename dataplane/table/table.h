@@ -93,7 +93,16 @@ tiara_tick_age(uint16_t now, uint16_t last_seen)
 }
 
 /* True for a live word past its timeout, or whose service is not in use (exact to a tick). */
-bool tiara_entry_expired(const struct tiara_age *age, const union tiara_word *word);
+static inline bool
+tiara_entry_expired(const struct tiara_age *age, const union tiara_word *word)
+{
+	const struct tiara_service *s = &age->view->service[word->entry.service_idx];
+
+	if (word->entry.service_idx >= age->view->service_cnt || s->use != TIARA_USE_ACTIVE)
+		return true;
+	return tiara_tick_age(age->now, word->entry.last_seen) >
+	       s->timeout_ticks[word->entry.state % TIARA_STATE_CNT];
+}
 
 /*
  * Burst lookup: hash[i] of key[i] in, found[i] out (expired entries are absent). Lines are asked for

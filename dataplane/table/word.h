@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * 16-byte atomic words: a load, a CAS, a filter over a line of four, and a pause. Load and CAS are
+ * 16-byte atomic words: a load, a CAS, two filters over a line of four, and a pause. Load and CAS are
  * sequentially consistent with each other (docs/design/0003 says where that is needed); `at` is
  * 16-byte aligned, `line` 64-byte. A load never writes: it works on a read-only mapping (word_x86.h).
  */

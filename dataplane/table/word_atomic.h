@@ -19,7 +19,7 @@ word_cas(void *at, unsigned __int128 from, unsigned __int128 to)
 					   __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
 }
 
-/* A filter: what it lets through is read again by word_load. Acquire: what is read after it is newer. */
+/* A filter: what it lets through is read again by word_load. An insert looks by it after its claim. */
 static inline uint32_t
 word_match(const void *line, uint64_t key)
 {
@@ -27,8 +27,23 @@ word_match(const void *line, uint64_t key)
 	uint32_t match = 0;
 
 	for (int i = 0; i < 4; i++)
-		match |= (uint32_t)(__atomic_load_n(&half[2 * i], __ATOMIC_ACQUIRE) == key) << i;
+		match |= (uint32_t)(__atomic_load_n(&half[2 * i], __ATOMIC_SEQ_CST) == key) << i;
 	return match;
+}
+
+static inline uint32_t
+word_due(const void *line, uint16_t now, const int32_t limit[8])
+{
+	const uint64_t *half = line;
+	uint32_t due = 0;
+
+	for (int i = 0; i < 4; i++) {
+		uint64_t value = __atomic_load_n(&half[2 * i + 1], __ATOMIC_RELAXED);
+		bool late = (uint16_t)(now - (value >> 32)) > limit[value >> 48 & 7];
+
+		due |= (uint32_t)(late || value >> 58 & 3) << i; /* MOVING, ARRIVING */
+	}
+	return due;
 }
 
 static inline void

@@ -10,7 +10,7 @@ package tiara_layout_pkg;
   // A package offers more than one module uses.
   /* verilator lint_off UNUSEDPARAM */
 
-  localparam logic [63:0] LayoutId = 64'he8c9d5dcf62b91fe;
+  localparam logic [63:0] LayoutId = 64'h20f6d730131e86fd;
 
   // enum tiara_limit
   localparam int unsigned LineBytes = 64;
@@ -205,8 +205,10 @@ package tiara_layout_pkg;
 
   localparam int unsigned RootBytes = 128;
   typedef struct packed {
-    logic [39:0][7:0] pad;
-    logic [31:0] pad0;
+    logic [15:0][7:0] pad;
+    logic [7:0][15:0] timeout_min_ticks;
+    logic [63:0] gone_generation;
+    logic [31:0] limits_known;
     logic [31:0] frontend_cnt;
     logic [31:0] backend_cnt;
     logic [31:0] service_cnt;
@@ -293,7 +295,8 @@ package tiara_layout_pkg;
     logic [51:0][7:0] pad3;
     logic [31:0] tick;
     logic [63:0] tick_next_tsc;
-    logic [55:0][7:0] pad2;
+    logic [47:0][7:0] pad2;
+    logic [63:0] released_generation;
     logic [63:0] generation;
     logic [31:0][7:0] pad1;
     logic [63:0] move_log_off;

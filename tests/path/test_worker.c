@@ -178,6 +178,7 @@ selected_frame(void)
 
 	f.key = tiara_key(7, 8, 0);
 	f.hash = tiara_hash_inline(f.key, world.map.segment->table_secret);
+	world.worker.fresh_cnt = 1;
 	return f;
 }
 

@@ -415,6 +415,39 @@ test_secret(void)
 	world_end(&w);
 }
 
+/* A generation says what the sweep may go by: the shortest timeouts, and what was removed last. */
+static void
+test_limits(void)
+{
+	struct tiara_backend_spec b = world_backend(0, 0), drained = world_backend(1, 0);
+	struct tiara_service_spec s = world_service(1, 0);
+	struct tiara_change *change;
+	struct world w;
+
+	world_make(&w);
+	world_first_generation(&w);
+	CHECK(world_root(&w)->limits_known && world_root(&w)->gone_generation == 0);
+	CHECK(world_root(&w)->timeout_min_ticks[TIARA_STATE_UDP] == 100);
+	change = world_begin(&w);
+	s.record.timeout_ticks[TIARA_STATE_UDP] = 30;
+	world_put_service(change, &s, NULL, 0);
+	CHECK(world_commit(change) == 2);
+	CHECK(world_root(&w)->timeout_min_ticks[TIARA_STATE_UDP] == 30);
+	CHECK(world_root(&w)->timeout_min_ticks[TIARA_STATE_NEW] == 100);
+	change = world_begin(&w);
+	world_remove_backend(change, &b);
+	world_remove_service(change, &s);
+	CHECK(world_commit(change) == 3);
+	CHECK(world_root(&w)->gone_generation == 3);
+	CHECK(world_root(&w)->timeout_min_ticks[TIARA_STATE_UDP] == 100);
+	change = world_begin(&w);
+	drained.record.use = TIARA_USE_GONE;
+	world_put_backend(change, &drained);
+	CHECK(world_commit(change) == 4);
+	CHECK(world_root(&w)->gone_generation == UINT64_MAX);
+	world_end(&w);
+}
+
 static uint64_t
 change_flap(struct world *w, uint32_t i)
 {
@@ -578,6 +611,7 @@ main(void)
 	test_frontend_is_unique();
 	test_bad_specs();
 	test_secret();
+	test_limits();
 	test_stopped_worker();
 	test_adoption();
 	test_forced_drain_keeps_the_index();

@@ -68,9 +68,11 @@ test_waits_for_workers_then_sweep(void)
 	CHECK(world_collect(&w).quarantined_backends == 1); /* the passes began too early */
 	world_sweep_slices(&w, 0, tiara_sweep_slices_per_pass(tiara_handle_map(w.dataplane)) - 1);
 	CHECK(world_collect(&w).quarantined_backends == 1);
+	CHECK(tiara_handle_map(w.control)->segment->released_generation == 0);
 	CHECK(quarantine_next(&w) == 2);
 	world_sweep_slices(&w, 1, 1);
 	CHECK(world_collect(&w).quarantined_backends == 0);
+	CHECK(tiara_handle_map(w.control)->segment->released_generation >= 2);
 	CHECK(quarantine_next(&w) == 0);
 	CHECK(quarantine_create(&w, 0, 1) == 0);
 	world_end(&w);

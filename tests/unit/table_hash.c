@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The hash: golden vectors, the plain twin, and how evenly it spreads clients that come in order.
- * Usage: table_hash golden/hash.json [secrets]; prints the worst figures of that many secrets.
+ * The hash: golden vectors, the plain twin, and how far clients that come in order fill a table and
+ * how evenly they fill a selection table. Usage: table_hash golden/hash.json [secrets]; prints the
+ * figures of that many secrets.
  */
 #include <arpa/inet.h>
 
@@ -94,82 +95,136 @@ test_buckets_differ(void)
 
 /* ---- quality ---- */
 
-enum pattern { PATTERN_RANDOM, PATTERN_ADDR, PATTERN_NET, PATTERN_PORT, PATTERN_CNT };
-enum { QUALITY_BUCKETS = 4096, QUALITY_ROWS = 1009, QUALITY_PER_ROW = 20 };
+enum pattern {
+	PATTERN_RANDOM,
+	PATTERN_ADDR,
+	PATTERN_NET,
+	PATTERN_STRIDE,
+	PATTERN_PORT,
+	PATTERN_CNT
+};
+enum { QUALITY_BUCKETS = 2048, QUALITY_ROWS = 1009, QUALITY_PER_ROW = 20 };
 
-static uint64_t
-pattern_key(enum pattern p, uint32_t i, uint64_t *state)
+struct quality {
+	struct world world;
+	enum pattern pattern;
+	uint64_t random;
+};
+
+struct client {
+	tiara_be32 addr;
+	tiara_be16 port;
+};
+
+/* Client n: at random, addresses in a row, one of each /24, every 12,289th, 256 even ports of each. */
+static struct client
+quality_client(struct quality *q, uint32_t n)
 {
-	if (p == PATTERN_ADDR)
-		return tiara_key(htonl(0x0a000000 + i), htons(40000), 0);
-	if (p == PATTERN_NET)
-		return tiara_key(htonl(0x0a000000 + (i << 8)), htons(1024), 0);
-	if (p == PATTERN_PORT)
-		return tiara_key(htonl(0x0a000000 + (i >> 8)),
-				 htons((uint16_t)(32768 + i % 256 * 2)), 0);
-	return world_random(state);
+	static const uint32_t stride[] = {
+		[PATTERN_ADDR] = 1, [PATTERN_NET] = 256, [PATTERN_STRIDE] = 12289};
+	uint64_t r;
+
+	if (q->pattern == PATTERN_PORT)
+		return (struct client){htonl(0x0a000000 + (n >> 8)),
+				       htons((uint16_t)(32768 + n % 256 * 2))};
+	if (q->pattern != PATTERN_RANDOM)
+		return (struct client){htonl(0x0a000000 + n * stride[q->pattern]), htons(40000)};
+	r = world_random(&q->random);
+	return (struct client){(uint32_t)r, (uint16_t)(r >> 32)};
 }
 
-/* Occupancy at which two buckets of four first have no room, the emptier one always taken. */
+/* Occupancy of the table itself when an insert is first refused. */
 static double
-quality_refusal(enum pattern p, const uint64_t secret[2], uint64_t *state)
+quality_refusal(struct quality *q, const uint64_t secret[2], uint16_t search_max)
 {
-	uint8_t used[QUALITY_BUCKETS] = {0};
-	uint32_t cnt = 0;
+	struct tiara_writer writer = {.owner = 1, .search_max = search_max};
+	struct world *w = &q->world;
+	struct tiara_found f;
 
-	for (;; cnt++) {
-		uint64_t h = tiara_hash_inline(pattern_key(p, cnt, state), secret);
-		uint64_t b = tiara_hash_bucket_1(h, QUALITY_BUCKETS - 1);
-		uint64_t other = tiara_hash_bucket_2(h, QUALITY_BUCKETS - 1);
+	memcpy(w->map.segment->table_secret, secret, sizeof w->map.segment->table_secret);
+	memset(w->map.bucket, 0, QUALITY_BUCKETS * sizeof *w->map.bucket);
+	for (uint32_t cnt = 0;; cnt++) {
+		struct client c = quality_client(q, cnt);
+		union tiara_word word = world_word(c.addr, 0, 1, w->age.now);
+		enum tiara_status status;
 
-		b = used[other] < used[b] ? other : b;
-		if (used[b]++ == TIARA_BUCKET_ENTRIES)
+		word.entry.client_port = c.port;
+		status = world_insert(w, &writer, &word, &f);
+		if (status == TIARA_FULL)
 			return (double)cnt / (QUALITY_BUCKETS * TIARA_BUCKET_ENTRIES);
+		CHECK(status == TIARA_OK);
 	}
+}
+
+/*
+ * 200 secrets, clients in order: they fare as random ones do. Bulk import: none is refused below 93 %,
+ * 97 % on average; a packet: none below 88 %, 92 % on average.
+ */
+static void
+test_refusal(struct quality *q, int secrets, uint16_t search_max, double mean_min, double worst_min)
+{
+	double sum = 0, worst = 1;
+
+	for (int s = 0; s < secrets; s++) {
+		uint64_t secret[2] = {world_random(&q->random), world_random(&q->random) >> 1};
+		double refusal = quality_refusal(q, secret, search_max);
+
+		sum += refusal;
+		worst = refusal < worst ? refusal : worst;
+	}
+	printf("pattern %d, search of %u: first refusal mean %.4f worst %.4f\n", q->pattern,
+	       search_max, sum / secrets, worst);
+	CHECK(sum / secrets >= mean_min && worst >= worst_min);
 }
 
 /* Chi-square of selection rows, divided by its degrees of freedom: 1.0 is chance. */
 static double
-quality_rows(enum pattern p, const uint64_t secret[2], uint64_t *state)
+quality_rows(struct quality *q, const uint64_t secret[2])
 {
 	uint32_t cnt[QUALITY_ROWS] = {0};
 	double chi = 0;
 
 	for (uint32_t i = 0; i < QUALITY_ROWS * QUALITY_PER_ROW; i++) {
-		uint64_t h = tiara_hash_inline(pattern_key(p, i, state), secret);
+		struct client c = quality_client(q, i);
 
-		cnt[tiara_hash_row(h, QUALITY_ROWS)]++;
+		cnt[tiara_select_row(c.addr, c.port, secret, QUALITY_ROWS)]++;
 	}
 	for (int r = 0; r < QUALITY_ROWS; r++)
 		chi += ((double)cnt[r] - QUALITY_PER_ROW) * ((double)cnt[r] - QUALITY_PER_ROW);
 	return chi / QUALITY_PER_ROW / (QUALITY_ROWS - 1);
 }
 
-/*
- * Clients in order fare as random ones do: the first refusal comes near 55 % on average (chance),
- * and over 95 % of secrets have rows within 25 % of chance (with two fold rounds 88 % had).
- */
+/* Over 95 % of selection keys have rows within 25 % of chance (with two fold rounds 88 % had). */
 static void
-test_quality(enum pattern p, int secrets)
+test_rows(struct quality *q, int secrets)
 {
-	uint64_t state = 3;
-	double sum = 0, worst = 1, uneven = 0;
+	double uneven = 0;
 	int bad = 0;
 
 	for (int s = 0; s < secrets; s++) {
-		uint64_t secret[2] = {world_random(&state), world_random(&state) >> 1};
-		double refusal = quality_refusal(p, secret, &state);
-		double rows = quality_rows(p, secret, &state);
+		uint64_t secret[2] = {world_random(&q->random), world_random(&q->random) >> 1};
+		double rows = quality_rows(q, secret);
 
-		sum += refusal;
-		worst = refusal < worst ? refusal : worst;
 		uneven = rows > uneven ? rows : uneven;
 		bad += rows > 1.25;
 	}
-	printf("pattern %d: first refusal mean %.3f worst %.3f, rows worst %.2f, uneven %d of %d\n",
-	       p, sum / secrets, worst, uneven, bad, secrets);
-	CHECK(sum / secrets > 0.52 && worst > 0.30);
+	printf("pattern %d: rows worst %.2f, uneven %d of %d\n", q->pattern, uneven, bad, secrets);
 	CHECK(bad * 20 < secrets);
+}
+
+static void
+test_quality(int secrets)
+{
+	struct quality q = {.random = 3};
+
+	world_make(&q.world, QUALITY_BUCKETS);
+	for (int p = 0; p < PATTERN_CNT; p++) {
+		q.pattern = (enum pattern)p;
+		test_refusal(&q, secrets, TIARA_SEARCH_BULK, 0.97, 0.93);
+		test_refusal(&q, secrets, TIARA_SEARCH_PATH, 0.92, 0.88);
+		test_rows(&q, secrets);
+	}
+	world_free(&q.world);
 }
 
 int
@@ -179,7 +234,6 @@ main(int argc, char **argv)
 	test_golden(argv[1]);
 	test_twin();
 	test_buckets_differ();
-	for (int p = 0; p < PATTERN_CNT; p++)
-		test_quality(p, argc > 2 ? atoi(argv[2]) : 100);
+	test_quality(argc > 2 ? atoi(argv[2]) : 200);
 	return 0;
 }

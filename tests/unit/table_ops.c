@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The connection table, one caller: insert, lookup, replace, remove, expiry, full buckets. */
+/*
+ * The connection table, one caller: insert, lookup, replace, remove, expiry, full buckets, marks. What
+ * moves is in table_move.c.
+ */
 #include "table_world.h"
 #include "table/word.h"
 
@@ -294,6 +297,253 @@ test_burst_lookup(void)
 	world_free(&w);
 }
 
+/* ---- bursts of inserts ---- */
+
+enum { BURST_MAX = 150, BURST_BUCKETS = 16 };
+
+/* Few clients, so that some come twice; more than there is room for. */
+static void
+burst_words(struct world *w, uint64_t *random, uint32_t cnt, union tiara_word *word, uint64_t *hash)
+{
+	for (uint32_t i = 0; i < cnt; i++) {
+		word[i] = world_word((uint32_t)world_random(random) % 90, 0, i % WORLD_BACKENDS,
+				     w->age.now);
+		hash[i] = world_hash(w, word[i].key);
+	}
+}
+
+/*
+ * A burst of inserts leaves the table and says what the same inserts do one by one: with a key twice
+ * in one burst, the first wins; what finds no room is refused, what comes after it is not.
+ */
+static void
+test_burst_insert(uint32_t cnt, uint16_t search_max)
+{
+	struct world burst, single;
+	struct tiara_writer a = {.owner = 1, .search_max = search_max}, b = a;
+	union tiara_word word[BURST_MAX];
+	struct tiara_found found[BURST_MAX], f;
+	enum tiara_status status[BURST_MAX];
+	uint64_t hash[BURST_MAX], random = 9;
+	uint32_t seen[3] = {0};
+
+	world_make(&burst, BURST_BUCKETS);
+	world_make(&single, BURST_BUCKETS);
+	for (uint32_t done = 0; done < BURST_MAX; done += cnt) {
+		burst_words(&burst, &random, cnt, word, hash);
+		tiara_table_insert_burst(&burst.map, &burst.age, &a, hash, word, cnt, found,
+					 status);
+		for (uint32_t i = 0; i < cnt; i++) {
+			CHECK(world_insert(&single, &b, &word[i], &f) == status[i]);
+			CHECK(!found[i].slot == !f.slot && !f.slot == (status[i] == TIARA_FULL));
+			CHECK(!f.slot || found[i].word.all == f.word.all);
+			CHECK(status[i] != TIARA_OK || f.word.all == word[i].all);
+			seen[status[i] == TIARA_OK ? 0 : status[i] == TIARA_EXISTS ? 1 : 2]++;
+		}
+	}
+	CHECK(memcmp(burst.map.bucket, single.map.bucket,
+		     BURST_BUCKETS * sizeof *burst.map.bucket) == 0);
+	CHECK(a.moved_cnt == b.moved_cnt && !a.moved_cnt == !search_max);
+	CHECK(seen[0] > 50 && seen[1] > 10 && seen[2] > 10);
+	world_free(&burst);
+	world_free(&single);
+}
+
+/* ---- the second bucket, and the mark that leads to it ---- */
+
+/* The next client whose two buckets are these. */
+static uint32_t
+client_of(const struct world *w, uint32_t client, uint64_t first, uint64_t second)
+{
+	uint64_t hash;
+
+	do
+		hash = world_hash(w, tiara_key(++client, 80, 0));
+	while (tiara_hash_bucket_1(hash, w->map.bucket_mask) != first ||
+	       tiara_hash_bucket_2(hash, w->map.bucket_mask) != second);
+	return client;
+}
+
+static uint32_t
+insert_of(struct world *w, uint32_t client, uint64_t first, uint64_t second)
+{
+	struct tiara_found f;
+	union tiara_word a;
+
+	client = client_of(w, client, first, second);
+	a = world_word(client, 0, 7, w->age.now);
+	CHECK(world_insert(w, &writer, &a, &f) == TIARA_OK && f.word.all == a.all);
+	return client;
+}
+
+/* The fifth of one first bucket goes to its second one and is found there, alone or in a burst. */
+static void
+test_second_bucket(void)
+{
+	enum { CNT = 70 };
+	struct world w;
+	struct tiara_found found[CNT];
+	uint64_t key[CNT], hash[CNT];
+	uint32_t client = 0;
+
+	world_make(&w, 16);
+	for (int i = 0; i < 4; i++)
+		client = insert_of(&w, client, 2, 9);
+	CHECK(!slot_bucket_marked(&w.map.bucket[2]));
+	client = insert_of(&w, client, 2, 9);
+	CHECK(slot_bucket_marked(&w.map.bucket[2]) && !slot_bucket_marked(&w.map.bucket[9]));
+	for (uint32_t i = 0; i < CNT;
+	     i++) { /* every third: this one; between them: others, absent */
+		key[i] = tiara_key(i % 3 ? 900000 + i : client, 80, 0);
+		hash[i] = world_hash(&w, key[i]);
+	}
+	CHECK(tiara_table_find(&w.map, key[0], hash[0]).slot == &w.map.bucket[9].entry[0]);
+	tiara_table_lookup(&w.map, &w.age, key, hash, CNT, found);
+	for (uint32_t i = 0; i < CNT; i++) {
+		CHECK(found[i].slot == (i % 3 ? NULL : &w.map.bucket[9].entry[0]));
+		CHECK(!found[i].slot || found[i].word.all == world_word(client, 0, 7, 100).all);
+	}
+	world_free(&w);
+}
+
+/*
+ * A key whose first bucket is unmarked has that line only: not found, found and inserted, while the
+ * memory of its second bucket cannot even be read.
+ */
+static void
+test_unmarked_costs_one_line(void)
+{
+	enum { BUCKETS = 1024, PAGE = 4096 };
+	struct world w;
+	uintptr_t page;
+	uint32_t client;
+
+	world_make(&w, BUCKETS);
+	page = ((uintptr_t)&w.map.bucket[BUCKETS / 2] + PAGE - 1) / PAGE * PAGE;
+	client = client_of(&w, 0, 3, (page - (uintptr_t)w.map.bucket) / sizeof *w.map.bucket);
+	CHECK(mprotect((void *)page, PAGE, PROT_NONE) == 0);
+	CHECK(!world_find(&w, tiara_key(client, 80, 0)).slot);
+	CHECK(!tiara_table_find(&w.map, tiara_key(client, 80, 0),
+				world_hash(&w, tiara_key(client, 80, 0)))
+		       .slot);
+	client = insert_of(&w, client - 1, 3, (page - (uintptr_t)w.map.bucket) / 64);
+	CHECK(world_find(&w, tiara_key(client, 80, 0)).slot);
+	world_free(&w);
+}
+
+/* Not in the word: what is found and what is inserted, replaced and removed is without the mark. */
+static void
+check_marked(const struct world *w, const struct tiara_found *f)
+{
+	CHECK(slot_bucket_marked(&w->map.bucket[2]));
+	CHECK(!f->slot || !(f->word.entry.flags & TIARA_ENTRY_OVERFLOW));
+}
+
+/* A bucket's mark stays through every change of the word that carries it, and is never seen in it. */
+static void
+test_mark_survives(void)
+{
+	struct tiara_sweep_counts counts = {0};
+	struct world w;
+	struct tiara_found f, again;
+	union tiara_word a, b;
+
+	world_make(&w, 16);
+	slot_mark_bucket(&w.map.bucket[2]);
+	a = world_word(client_of(&w, 0, 2, 9), 0, 7, 100);
+	b = world_word(a.entry.client_addr, 0, 8, 101);
+	for (int i = 0; i < 3; i++) /* so that slot 3 is its place */
+		insert_of(&w, a.entry.client_addr + (uint32_t)i * 4096, 2, 9);
+	CHECK(world_insert(&w, &writer, &a, &f) == TIARA_OK);
+	CHECK(f.slot == &w.map.bucket[2].entry[3] && f.word.all == a.all);
+	check_marked(&w, &f);
+	again = world_find(&w, a.key);
+	CHECK(again.word.all == a.all);
+	CHECK(world_insert(&w, &writer, &b, &again) == TIARA_EXISTS && again.word.all == a.all);
+	CHECK(tiara_table_replace(&w.map, &writer, &f, &b) && f.word.all == b.all);
+	check_marked(&w, &f);
+	CHECK(!tiara_table_remove(&w.map, &writer, &again));
+	CHECK(tiara_table_remove(&w.map, &writer, &f));
+	check_marked(&w, &f);
+	CHECK(world_insert(&w, &writer, &a, &f) == TIARA_OK);
+	w.age.now += WORLD_TIMEOUT_TICKS + 1;
+	CHECK(world_insert(&w, &writer, &a, &f) == TIARA_OK); /* in its own expired place */
+	check_marked(&w, &f);
+	tiara_sweep_slice_wk(&w.map, &w.age, &writer, &counts);
+	CHECK(counts.expired == 4 && w.map.bucket[2].entry[3].state == TIARA_STATE_EMPTY);
+	check_marked(&w, &f);
+	world_free(&w);
+}
+
+/* ---- who gives way ---- */
+
+/* A full table of two buckets in which client 5 is unconfirmed, seen at tick 100. */
+static struct tiara_found
+fill_unconfirmed(struct world *w)
+{
+	struct tiara_found f;
+	union tiara_word a = world_word(5, 0, 5, 100);
+
+	fill(w, 100);
+	f = world_find(w, a.key);
+	a.entry.flags = TIARA_ENTRY_UNCONFIRMED;
+	CHECK(tiara_table_replace(&w->map, &writer, &f, &a));
+	return f;
+}
+
+/* Unconfirmed for over a tick, it gives way in a full bucket and is counted; once confirmed, never. */
+static void
+test_unconfirmed_gives_way(void)
+{
+	uint64_t reclaimed = writer.reclaimed_cnt;
+	struct world w;
+	struct tiara_found f, old;
+	union tiara_word a = world_word(9, 0, 9, 100), confirmed = world_word(5, 0, 5, 100);
+
+	old = fill_unconfirmed(&w);
+	w.age.now = 101;
+	CHECK(world_insert(&w, &writer, &a, &f) == TIARA_FULL);
+	w.age.now = 102;
+	CHECK(world_insert(&w, &writer, &a, &f) == TIARA_OK && f.slot == old.slot);
+	CHECK(writer.reclaimed_cnt == reclaimed + 1);
+	CHECK(!world_find(&w, old.word.key).slot && world_copies(&w, old.word.key) == 0);
+	CHECK(!tiara_table_replace(&w.map, &writer, &old, &confirmed)); /* it came too late */
+	world_free(&w);
+
+	old = fill_unconfirmed(&w);
+	CHECK(tiara_table_replace(&w.map, &writer, &old, &confirmed));
+	w.age.now = 100 + WORLD_TIMEOUT_TICKS;
+	CHECK(world_insert(&w, &writer, &a, &f) == TIARA_FULL);
+	CHECK(writer.reclaimed_cnt == reclaimed + 1);
+	world_free(&w);
+}
+
+/* Expired and empty places go before it. */
+static void
+test_unconfirmed_goes_last(void)
+{
+	uint64_t reclaimed = writer.reclaimed_cnt;
+	struct world w;
+	struct tiara_found f, old, gone;
+	union tiara_word a = world_word(9, 0, 9, 102), b = world_word(10, 0, 9, 102), expired;
+
+	for (uint32_t client = 1; client <= 8; client++) {
+		if (client == 5)
+			continue;
+		old = fill_unconfirmed(&w);
+		gone = world_find(&w, world_word(client, 0, 0, 0).key);
+		expired = world_word(client, 0, 0, 80);
+		CHECK(tiara_table_replace(&w.map, &writer, &gone, &expired));
+		w.age.now = 102;
+		CHECK(world_insert(&w, &writer, &a, &f) == TIARA_OK && f.slot == gone.slot);
+		CHECK(tiara_table_remove(&w.map, &writer, &f));
+		CHECK(world_insert(&w, &writer, &b, &f) == TIARA_OK && f.slot == gone.slot);
+		CHECK(writer.reclaimed_cnt == reclaimed);
+		CHECK(world_find(&w, old.word.key).slot == old.slot);
+		world_free(&w);
+	}
+}
+
 int
 main(void)
 {
@@ -315,5 +565,14 @@ main(void)
 	}
 	test_stale_tentative_makes_room();
 	test_burst_lookup();
+	for (uint32_t cnt = 1; cnt <= BURST_MAX; cnt += 1 + cnt / 4) {
+		test_burst_insert(cnt, 0);
+		test_burst_insert(cnt, TIARA_SEARCH_PATH);
+	}
+	test_second_bucket();
+	test_unmarked_costs_one_line();
+	test_mark_survives();
+	test_unconfirmed_gives_way();
+	test_unconfirmed_goes_last();
 	return 0;
 }

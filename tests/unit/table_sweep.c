@@ -161,6 +161,66 @@ test_passed(void)
 	world_free(&w);
 }
 
+/* Fills `bucket`, which may be any of the two of each key; the other one is before `below`. */
+static void
+fill_from(struct world *w, uint64_t bucket, uint64_t below, uint32_t backend_idx)
+{
+	uint32_t client = (uint32_t)bucket << 16;
+
+	for (int i = 0; i < TIARA_BUCKET_ENTRIES; client++) {
+		union tiara_word a = world_word(client, 0, backend_idx, w->age.now);
+		uint64_t hash = world_hash(w, a.key);
+
+		if (tiara_hash_bucket_1(hash, w->map.bucket_mask) == bucket &&
+		    tiara_hash_bucket_2(hash, w->map.bucket_mask) < below)
+			world_plant(w, bucket, i++, a);
+	}
+}
+
+/* A connection to backend 1 for which both buckets are to be made room in. */
+static uint32_t
+client_of(const struct world *w, uint64_t first, uint64_t second)
+{
+	uint64_t hash;
+	uint32_t client = 0;
+
+	do
+		hash = world_hash(w, tiara_key(++client, 80, 0));
+	while (tiara_hash_bucket_1(hash, w->map.bucket_mask) != first ||
+	       tiara_hash_bucket_2(hash, w->map.bucket_mask) != second);
+	return client;
+}
+
+/*
+ * Between two slices of the pass that ends a backend's quarantine, an insert needs room where that
+ * backend's entries are and could go where the pass has been. They do not: after it, none is left.
+ */
+static void
+test_no_entry_hops_over_the_pass(uint8_t use)
+{
+	struct tiara_writer mover = {.owner = 1, .search_max = TIARA_SEARCH_BULK};
+	struct tiara_sweep_counts counts = {0};
+	struct world w;
+	struct tiara_found f;
+	union tiara_word fresh;
+	uint64_t from;
+
+	world_make(&w, 2 * TIARA_SWEEP_SLICE_BUCKETS);
+	fill_from(&w, 300, TIARA_SWEEP_SLICE_BUCKETS, 4);
+	fill_from(&w, 301, TIARA_SWEEP_SLICE_BUCKETS, 4);
+	fresh = world_word(client_of(&w, 300, 301), 0, 1, w.age.now);
+	w.backend[4].use = use;
+	from = w.map.segment->sweep_claimed;
+	tiara_sweep_slice_wk(&w.map, &w.age, &writer, &counts);
+	CHECK(counts.gone == 0);
+	CHECK(world_insert(&w, &mover, &fresh, &f) == TIARA_FULL && mover.moved_cnt == 0);
+	tiara_sweep_slice_wk(&w.map, &w.age, &writer, &counts);
+	CHECK(tiara_sweep_passed(&w.map, from) && counts.gone == 8);
+	CHECK(world_in_state(&w, TIARA_STATE_ESTABLISHED) == 0);
+	CHECK(world_insert(&w, &mover, &fresh, &f) == TIARA_OK);
+	world_free(&w);
+}
+
 /* A new data plane frees the slots of a killed one and says so in sweep_restarts. */
 static void
 test_restart(void)
@@ -189,6 +249,8 @@ main(void)
 	test_pass_covers_the_table(256);
 	test_pass_covers_the_table(2048);
 	test_passed();
+	test_no_entry_hops_over_the_pass(TIARA_USE_GONE);
+	test_no_entry_hops_over_the_pass(TIARA_USE_FREE);
 	test_restart();
 	return 0;
 }

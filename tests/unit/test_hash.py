@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The keyed hash in a few lines of Python, against the golden vectors that C and RTL are held to.
 
-`python tests/unit/test_hash.py` writes the golden file anew (after a deliberate change of the hash).
+`python tests/unit/test_hash.py` writes the golden files anew (after a deliberate change of the hash):
+hash.json for C and Python, hash.hex with the same vectors for a test bench's `$readmemh`.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import random
 from pathlib import Path
 
 GOLDEN = Path(__file__).parent / "golden" / "hash.json"
+GOLDEN_HEX = GOLDEN.with_suffix(".hex")
 LOW_64 = (1 << 64) - 1
 LOW_32 = (1 << 32) - 1
 
@@ -113,6 +115,61 @@ def written() -> str:
     return f'{{"format": "tiara hash vectors 1", "vectors": [\n{lines}\n]}}\n'
 
 
+HEX_COLUMNS = (
+    "secret_low",
+    "secret_high",
+    "key",
+    "hash",
+    "bucket_cnt",
+    "bucket_1",
+    "bucket_2",
+    "row_cnt",
+    "row",
+)
+
+
+def written_hex() -> str:
+    """The same vectors for `$readmemh`: nine 64-bit words a vector, one vector a line."""
+    head = f"""\
+// SPDX-License-Identifier: Apache-2.0
+// Written by tests/unit/test_hash.py, from the vectors of hash.json. For $readmemh into
+// logic [63:0] vector [{len(vectors())}*{len(HEX_COLUMNS)}]; one vector a line, its words in this order:
+// {" ".join(HEX_COLUMNS)}
+// The key is the first half of struct tiara_entry; the secret's 127 bits are {{secret_high, secret_low}}.
+"""
+    lines = (" ".join(f"{_number(v[c]):016x}" for c in HEX_COLUMNS) for v in vectors())
+    return head + "".join(line + "\n" for line in lines)
+
+
+def _number(value: str | int) -> int:
+    return value if isinstance(value, int) else int(value, 16)
+
+
+def read_hex(text: str) -> list[int]:
+    """What `$readmemh` makes of a file: hexadecimal words, `//` comments."""
+    words = " ".join(line.split("//")[0] for line in text.splitlines()).split()
+    return [int(word, 16) for word in words]
+
+
+def test_golden_files_are_current() -> None:
+    """Both golden files are what `python tests/unit/test_hash.py` writes."""
+    assert GOLDEN.read_text() == written(), "python tests/unit/test_hash.py"
+    assert GOLDEN_HEX.read_text() == written_hex(), "python tests/unit/test_hash.py"
+
+
+def test_hex_holds_the_vectors_of_json() -> None:
+    """A test bench that reads hash.hex by its documented columns has every vector of hash.json."""
+    words = read_hex(GOLDEN_HEX.read_text())
+    width = len(HEX_COLUMNS)
+    rows = [dict(zip(HEX_COLUMNS, words[i : i + width], strict=True)) for i in range(0, len(words), width)]
+    golden = json.loads(GOLDEN.read_text())["vectors"]
+    assert rows == [{c: _number(v[c]) for c in HEX_COLUMNS} for v in golden]
+    for r in rows:
+        assert tiara_hash(r["key"], r["secret_high"] << 64 | r["secret_low"]) == r["hash"]
+        assert buckets(r["hash"], r["bucket_cnt"]) == (r["bucket_1"], r["bucket_2"])
+        assert row(r["hash"], r["row_cnt"]) == r["row"]
+
+
 def test_golden_vectors_are_what_this_implementation_says() -> None:
     """Every hash, bucket and row in the golden file is computed alike here."""
     golden = json.loads(GOLDEN.read_text())["vectors"]
@@ -145,3 +202,4 @@ def test_the_fold_loses_nothing() -> None:
 if __name__ == "__main__":
     GOLDEN.parent.mkdir(exist_ok=True)
     GOLDEN.write_text(written())
+    GOLDEN_HEX.write_text(written_hex())

@@ -9,7 +9,7 @@ from enum import IntEnum, IntFlag
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
-LAYOUT_ID: Final = 0xE8C9D5DCF62B91FE
+LAYOUT_ID: Final = 0x20F6D730131E86FD
 """What a segment, libtiara and tiara-dataplane must agree on."""
 
 
@@ -294,8 +294,10 @@ MEMBERS: Final[Mapping[str, Mapping[str, Member]]] = MappingProxyType(
             "service_cnt": Member(72, 4, 0, "uint32_t"),
             "backend_cnt": Member(76, 4, 0, "uint32_t"),
             "frontend_cnt": Member(80, 4, 0, "uint32_t"),
-            "pad0": Member(84, 4, 0, "uint32_t"),
-            "pad": Member(88, 1, 40, "uint8_t"),
+            "limits_known": Member(84, 4, 0, "uint32_t"),
+            "gone_generation": Member(88, 8, 0, "uint64_t"),
+            "timeout_min_ticks": Member(96, 2, 8, "uint16_t"),
+            "pad": Member(112, 1, 16, "uint8_t"),
         },
         "tiara_neighbour": {
             "addr": Member(0, 4, 0, "tiara_be32"),
@@ -374,7 +376,8 @@ MEMBERS: Final[Mapping[str, Mapping[str, Member]]] = MappingProxyType(
             "move_log_off": Member(152, 8, 0, "uint64_t"),
             "pad1": Member(160, 1, 32, "uint8_t"),
             "generation": Member(192, 8, 0, "uint64_t"),
-            "pad2": Member(200, 1, 56, "uint8_t"),
+            "released_generation": Member(200, 8, 0, "uint64_t"),
+            "pad2": Member(208, 1, 48, "uint8_t"),
             "tick_next_tsc": Member(256, 8, 0, "uint64_t"),
             "tick": Member(264, 4, 0, "uint32_t"),
             "pad3": Member(268, 1, 52, "uint8_t"),

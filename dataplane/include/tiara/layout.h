@@ -114,8 +114,8 @@ enum tiara_entry_flag {
 	TIARA_ENTRY_PUSHED = 1,      /* put there by the control plane, not by a packet */
 	TIARA_ENTRY_UNCONFIRMED = 2, /* one packet made it, no second one has come */
 	TIARA_ENTRY_MOVING = 4,      /* leaves this slot; only its mover may change it */
-	TIARA_ENTRY_ARRIVING = 8,    /* came to this slot; the word that it left may still be there */
-	TIARA_ENTRY_OVERFLOW = 128,  /* slot 3 only: a key whose first bucket this is went to its second */
+	TIARA_ENTRY_ARRIVING = 8, /* came to this slot; the word that it left may still be there */
+	TIARA_ENTRY_OVERFLOW = 128, /* slot 3 only: a key whose first bucket this is went to its second */
 };
 
 /*
@@ -132,8 +132,8 @@ struct tiara_entry {
 	uint16_t service_idx; /* stands for VIP, port and protocol */
 	uint32_t backend_idx; /* below 2^24; MOVING, ARRIVING: the mover's number in the top byte */
 	uint16_t last_seen;   /* tick, its low 16 bits */
-	uint8_t state;      /* enum tiara_state */
-	uint8_t flags;      /* enum tiara_entry_flag */
+	uint8_t state;        /* enum tiara_state */
+	uint8_t flags;        /* enum tiara_entry_flag */
 };
 
 /* The same word while an insert or a move to this slot is in flight. */
@@ -244,9 +244,11 @@ struct tiara_root {
 	uint64_t backend_name_off; /* struct tiara_backend_name[backend_cnt] */
 	uint32_t service_cnt;
 	uint32_t backend_cnt;
-	uint32_t frontend_cnt; /* a power of two, or 0 */
-	uint32_t pad0;
-	uint8_t pad[40];
+	uint32_t frontend_cnt;    /* a power of two, or 0 */
+	uint32_t limits_known;    /* 0: the next two say nothing */
+	uint64_t gone_generation; /* of the newest removal; 0: none; UINT64_MAX: drained by force */
+	uint16_t timeout_min_ticks[8]; /* of all active services, by enum tiara_state */
+	uint8_t pad[16];
 };
 
 enum tiara_neighbour_state {
@@ -356,12 +358,13 @@ struct tiara_segment {
 	uint64_t table_off; /* struct tiara_bucket[bucket_cnt] */
 	/* third line */
 	uint64_t table_secret[2]; /* 127 bits, random at creation, never shown */
-	uint64_t move_off;        /* uint32_t[TIARA_MOVE_STRIPES]: moves, by stripe of the key's hash */
-	uint64_t move_log_off;    /* struct tiara_move_log[worker_max + 1]: the control plane's is last */
+	uint64_t move_off; /* uint32_t[TIARA_MOVE_STRIPES]: moves, by stripe of the key's hash */
+	uint64_t move_log_off; /* struct tiara_move_log[worker_max + 1]: the control plane's is last */
 	uint8_t pad1[32];
 	/* control plane writes, workers read */
 	uint64_t generation; /* the current one; 0: none. The one release store of a publication */
-	uint8_t pad2[56];
+	uint64_t released_generation; /* no entry names what was removed in this one or before */
+	uint8_t pad2[48];
 	/* workers write */
 	uint64_t tick_next_tsc;
 	uint32_t tick; /* seconds that workers ran */

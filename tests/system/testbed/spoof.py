@@ -31,7 +31,8 @@ class Spoof:
         return json.dumps(asdict(self))
 
 
-def _checksum(data: bytes) -> bytes:
+def checksum(data: bytes) -> bytes:
+    """The Internet checksum (RFC 1071)."""
     total = sum(int.from_bytes(data[i : i + 2], "big") for i in range(0, len(data), 2))
     while total >> 16:
         total = (total & 0xFFFF) + (total >> 16)
@@ -44,9 +45,9 @@ def segment(spoof: Spoof, client_port: int, flags: str, numbers: random.Random) 
     ports = client_port.to_bytes(2, "big") + spoof.port.to_bytes(2, "big")
     bits = sum(FLAGS[flag] for flag in flags)
     tcp = ports + numbers.randbytes(8) + bytes([0x50, bits]) + b"\x04\0\0\0\0\0"
-    tcp = tcp[:16] + _checksum(ends + b"\0\6\0\x14" + tcp) + tcp[18:]
+    tcp = tcp[:16] + checksum(ends + b"\0\6\0\x14" + tcp) + tcp[18:]
     ip = b"\x45\0\0\x28\0\0\x40\0\x40\6\0\0" + ends
-    return ip[:10] + _checksum(ip) + ip[12:] + tcp
+    return ip[:10] + checksum(ip) + ip[12:] + tcp
 
 
 def send(spoof: Spoof) -> int:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import select
 import socket
 import sys
+from contextlib import suppress
 
 IP_PKTINFO = 8  # <linux/in.h>; Python's socket module does not name it before 3.14
 
@@ -29,7 +30,8 @@ def _answer(sock: socket.socket, prefix: bytes) -> None:
             info = control[0][2]
             # in_pktinfo: interface 4, local address 4, destination of the datagram 4
             source = bytes(4) + info[8:12] + bytes(4)
-            sock.sendmsg([prefix, data], [(socket.IPPROTO_IP, IP_PKTINFO, source)], 0, client)
+            with suppress(OSError):  # no way back: who sent it wants no answer
+                sock.sendmsg([prefix, data], [(socket.IPPROTO_IP, IP_PKTINFO, source)], 0, client)
     except BlockingIOError:
         pass
 
