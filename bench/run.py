@@ -24,7 +24,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PROGRAMS = ROOT / "build/bench/bench"
 HUGE_PAGE_BYTES = 2 << 20
 MODES = ("l2", "ipip", "vxlan")
-GROUPS = ("table", "path")
+GROUPS = ("table", "path", "bulk")
 
 Row = dict[str, Any]
 
@@ -105,6 +105,17 @@ def path(connections: int, repeats: int) -> Iterator[Row]:
                 yield from run("bench-path", segment, connections, mode, repeats)
 
 
+def bulk(connections: int, repeats: int) -> Iterator[Row]:
+    """push.native and snapshot.native by libtiara, push.grpc through the API."""
+    from bulk import measure
+
+    with huge_pages(connections * 64) as huge:
+        for folder in filter(None, [Path("/dev/shm"), huge]):
+            segment = folder / f"tiara-bench-{os.getpid()}"
+            yield from run("bench-bulk", segment, connections, repeats)
+            yield from map(row, measure(segment, connections, repeats))
+
+
 def label(r: Row) -> str:
     """A row's name with what it was measured with."""
     p = r["params"]
@@ -150,7 +161,7 @@ def plot(rows: list[Row], file: Path) -> None:
 def main() -> None:
     """Runs the groups asked for."""
     parser = argparse.ArgumentParser(prog="script/bench", description=__doc__)
-    parser.add_argument("group", nargs="*", metavar="GROUP", help="table, path (default: both)")
+    parser.add_argument("group", nargs="*", metavar="GROUP", help=f"{', '.join(GROUPS)} (default: all)")
     parser.add_argument("--connections", type=int, nargs="+", default=[1, 65_536, 1_000_000], metavar="N")
     parser.add_argument("--repeats", type=int, default=3, metavar="N", help="1 to 16 (default 3)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="writes machine and rows there")
@@ -165,6 +176,8 @@ def main() -> None:
             rows += table(connections, args.repeats)
         if "path" in groups:
             rows += path(connections, args.repeats)
+        if "bulk" in groups and connections >= 100_000:
+            rows += bulk(connections, args.repeats)
     show(rows)
     if args.json:
         args.json.write_text(json.dumps({"machine": machine(), "rows": rows}, indent=2) + "\n")

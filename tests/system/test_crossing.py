@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import json
+import mmap
+import os
 import struct
 import time
 from collections.abc import Iterator
@@ -44,9 +46,10 @@ def hold(balancer: Balancer, traffic: Traffic) -> demo.Demo:
 def make_foreign(balancer: Balancer) -> None:
     """The segment is of another layout from here on; the data plane refuses it by name."""
     (segment,) = balancer.segments()
-    with segment.open("r+b") as file:
-        file.seek(MEMBERS["tiara_segment"]["layout_id"].offset)
-        file.write(struct.pack("<Q", 0x1234))
+    file = os.open(segment, os.O_RDWR)
+    with mmap.mmap(file, segment.stat().st_size) as memory:  # hugetlbfs has no write
+        struct.pack_into("<Q", memory, MEMBERS["tiara_segment"]["layout_id"].offset, 0x1234)
+    os.close(file)
     balancer.start_dataplane()
     process = balancer.topology.process(DATAPLANE)
     assert process.wait(timeout=20) != 0
@@ -57,14 +60,20 @@ def make_foreign(balancer: Balancer) -> None:
 
 def make_empty(balancer: Balancer) -> None:
     """A segment of the data plane's own: it has no configuration, so that no packet is forwarded by it."""
+    before = starts(balancer)
     balancer.start_dataplane()
     process = balancer.topology.process(DATAPLANE)
     deadline = time.monotonic() + 20
-    while not balancer.topology.log_tail(DATAPLANE).count("\nready "):
+    while starts(balancer) == before:
         assert process.poll() is None, balancer.logs()
         assert time.monotonic() < deadline, balancer.logs()
         time.sleep(0.02)
     balancer.topology.stop(DATAPLANE)
+
+
+def starts(balancer: Balancer) -> int:
+    """How often the data plane has been ready."""
+    return balancer.topology.log_tail(DATAPLANE, lines=1000).count("\nready ")
 
 
 def cross(balancer: Balancer, file: Path, load: bool) -> None:
