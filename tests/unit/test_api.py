@@ -10,6 +10,7 @@ import struct
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from pathlib import Path
+from typing import Any
 
 import grpc
 import pytest
@@ -251,6 +252,12 @@ async def dumped(api: Api, **fields: int) -> list[cn.DumpConnectionsResponse]:
     return [answer async for answer in api.connections.DumpConnections(cn.DumpConnectionsRequest(**fields))]
 
 
+async def kind_of_next(call: Any) -> str:
+    """Which message a stream brings next."""
+    answer: cn.DumpConnectionsResponse = await call.read()
+    return answer.WhichOneof("message") or ""
+
+
 async def test_dump_is_what_is_in_the_table(api: Api) -> None:
     """Header with names, uids and frontends, numbered chunks, trailer; each connection with its backend."""
     await make_pool(api)
@@ -303,7 +310,12 @@ async def test_slow_reader_holds_up_the_scan(large: Api, monkeypatch: pytest.Mon
     """A reader that pauses: the table is not read into memory ahead of it; then all of it comes."""
     reads: list[int] = []
     read = Snapshot.read
-    monkeypatch.setattr(Snapshot, "read", lambda self, limit: reads.append(limit) or read(self, limit))
+
+    def counted(snapshot: Snapshot, limit: int) -> bytes:
+        reads.append(limit)
+        return read(snapshot, limit)
+
+    monkeypatch.setattr(Snapshot, "read", counted)
     await make_pool(large)
     for i in (1, 2):
         await make_backend(large, i)
@@ -322,7 +334,7 @@ async def test_slow_reader_holds_up_the_scan(large: Api, monkeypatch: pytest.Mon
     assert len(reads) >= answers[-1].trailer.chunks > 25
     for _ in range(2 * STREAMS_MAX):  # who goes away in the middle frees his place
         call = large.connections.DumpConnections(cn.DumpConnectionsRequest())
-        assert (await call.read()).WhichOneof("message") == "header"
+        assert await kind_of_next(call) == "header"
         call.cancel()
         await asyncio.sleep(0.1)
 
@@ -332,11 +344,11 @@ async def test_dumps_are_bounded_and_end_with_their_reader(api: Api, reconciler:
     calls = []
     for _ in range(STREAMS_MAX):
         call = api.connections.DumpConnections(cn.DumpConnectionsRequest())
-        assert (await call.read()).WhichOneof("message") == "header"
+        assert await kind_of_next(call) == "header"
         calls.append(call)
     # All of an empty table has been sent: the streams end, and others may begin.
     for call in calls:
-        assert (await call.read()).WhichOneof("message") == "trailer"
+        assert await kind_of_next(call) == "trailer"
     async with AsyncExitStack() as held:
         for _ in range(STREAMS_MAX):
             await held.enter_async_context(reconciler.dumps.open())
