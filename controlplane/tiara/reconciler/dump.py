@@ -36,8 +36,8 @@ class DumpChunk:
 class Dump:
     """One stream: its dictionaries, then ``chunks()``, then what is known at the end."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, where: Callable[[], Path]) -> None:
+        self._where = where
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="dump")
         self._held = ExitStack()
         self._snapshot: Snapshot | None = None
@@ -77,7 +77,7 @@ class Dump:
         self._thread.shutdown(wait=False)
 
     def _begin(self) -> None:
-        segment = Segment.attach(self._path, Role.READER)
+        segment = Segment.attach(self._where(), Role.READER)
         self._held.callback(segment.detach)
         self._buckets = segment.info.connections // _BUCKET_ENTRIES
         self._snapshot = self._held.enter_context(segment.snapshot())
@@ -108,7 +108,7 @@ class Dumps:
         if self._running == STREAMS_MAX:
             raise Exhausted(f"{STREAMS_MAX} dumps are running: wait until one has ended")
         self._running += 1
-        dump = Dump(self._where())
+        dump = Dump(self._where)
         try:
             await dump.begin()
             yield dump
