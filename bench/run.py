@@ -24,7 +24,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PROGRAMS = ROOT / "build/bench/bench"
 HUGE_PAGE_BYTES = 2 << 20
 MODES = ("l2", "ipip", "vxlan")
-GROUPS = ("table", "path", "bulk")
+GROUPS = ("table", "path", "bulk", "publish")
 
 Row = dict[str, Any]
 
@@ -116,6 +116,11 @@ def bulk(connections: int, repeats: int) -> Iterator[Row]:
             yield from map(row, measure(segment, connections, repeats))
 
 
+def publish(repeats: int) -> Iterator[Row]:
+    """maglev.fill and publish.change."""
+    yield from run("bench-publish", f"/dev/shm/tiara-bench-{os.getpid()}", repeats)
+
+
 def label(r: Row) -> str:
     """A row's name with what it was measured with."""
     p = r["params"]
@@ -178,6 +183,8 @@ def main() -> None:
             rows += path(connections, args.repeats)
         if "bulk" in groups and connections >= 100_000:
             rows += bulk(connections, args.repeats)
+    if "publish" in groups:
+        rows += publish(args.repeats)
     show(rows)
     if args.json:
         args.json.write_text(json.dumps({"machine": machine(), "rows": rows}, indent=2) + "\n")

@@ -15,6 +15,7 @@ BUILD = Path(os.environ.get("TIARA_BUILD", Path(__file__).parents[2] / "build" /
 RUNS = [
     ("bench-table", ["100000", "1"], {"table.insert", "limit.lines", "table.hit", "table.miss"}),
     ("bench-bulk", ["100000", "1"], {"push.native", "snapshot.native"}),
+    ("bench-publish", ["2"], {"maglev.fill", "publish.change"}),
     *(
         ("bench-path", ["131072", mode, "1"], {"path.new", "path.established"})
         for mode in ("l2", "ipip", "vxlan")
