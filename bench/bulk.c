@@ -73,7 +73,7 @@ bulk_configure(struct bulk *b)
 static void
 bulk_open(struct bulk *b)
 {
-	struct tiara_segment_config config = {.connections = b->connections * 5 / 3,
+	struct tiara_segment_config config = {.connections = bench_room(b->connections),
 					      .worker_max = 2,
 					      .service_max = 2 * BULK_SERVICES,
 					      .backend_max = 2 * BULK_BACKENDS,

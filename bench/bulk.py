@@ -121,7 +121,7 @@ def measure(segment: Path, connections: int, repeats: int) -> Iterator[dict[str,
 def controlplane(segment: Path, connections: int) -> Iterator[grpc.Channel]:
     """Its channel. It adopts a new segment; no data plane runs."""
     segment.unlink(missing_ok=True)
-    native.create(segment, connections=connections * 5 // 3)
+    native.create(segment, connections=connections * 10 // 9)
     with tempfile.TemporaryDirectory(prefix="tiara-bench-") as folder:
         command = [sys.executable, __file__, str(segment), folder]
         with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:

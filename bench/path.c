@@ -1,428 +1,210 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The whole packet path without a driver. Prints one JSON row a line; nanoseconds a packet.
+ * The whole packet path without a driver (world.h). Prints one JSON row a line.
  *
- * Usage: path SEGMENT-PATH CONNECTIONS MODE REPEATS      MODE: l2, ipip or vxlan
+ * Usage: path SEGMENT-PATH CONNECTIONS l2|ipip|vxlan REPEATS
  *
- * 1000 services of 100 backends each, on 1000 real servers. 32,768 buffers in rotation, so that
- * headers come from the caches that a NIC would write them to. A buffer is one client address at one
- * service; its port says which of CONNECTIONS / 32,768 connections it is this time, at random. The
- * "driver" restores the headers that the path rewrote; that is part of what is measured. Every frame
- * that comes back must be sent, to a known server's MAC address, and be counted as its connection's.
+ * Every frame that comes back must be sent, to a known server's MAC address, and be counted as its
+ * connection's. Latency: packets arrive at random by the time stamp counter, whether the path keeps
+ * up or not; what counts is the time from there until the packet is handed to the port.
  */
-#include <arpa/inet.h>
+#include <math.h>
 #include <string.h>
-#include <unistd.h>
-#include <x86intrin.h>
 
 #include "bench.h"
-#include "tiara/tiara.h"
-#include "control/handle.h"
-#include "path/wire.h"
-#include "path/worker.h"
-#include "table/neighbour.h"
+#include "counters.h"
+#include "world.h"
 
 enum {
-	PATH_SERVICES = 1000,
-	PATH_POOL = 100,
-	PATH_SERVERS = 1000,
-	PATH_ROWS = 10007,
-	PATH_BUFFERS = 32768,
-	PATH_BUFFER_BYTES = 256,
-	PATH_HEADROOM_BYTES = 128,
-	PATH_FRAME_BYTES = 64, /* without the frame check sequence: 60 */
-	PATH_AHEAD = 32,       /* buffers asked for before they are filled */
-	PATH_TURNS = 64,       /* times each buffer is used in one measurement */
-};
-
-struct path_buffer {
-	uint8_t bytes[PATH_BUFFER_BYTES];
-} __attribute__((aligned(64)));
-
-/* A port that hands the same buffers out again and again. */
-struct path_port {
-	struct path_buffer *buffer;
-	uint32_t next;
-	uint32_t left;      /* frames still to hand out */
-	uint32_t flows;     /* connections of a buffer in use */
-	uint32_t flow_base; /* number of the first */
-	uint32_t buffers;   /* in rotation: 1 for one connection */
-	uint64_t random;
-	uint64_t sent;
-	uint64_t wrong; /* sent elsewhere than to a server */
+	PATH_TURNS = 64,         /* times each buffer is used in one measurement */
+	PATH_ROWS_MIN = 100000,  /* connections, from which path.new makes sense */
+	PATH_GAPS = 1 << 14,     /* times between arrivals, a power of two */
+	PATH_ARRIVALS = 1 << 20, /* a measurement */
 };
 
 struct bench {
-	struct tiara_map map;
-	struct path_port port;
-	struct tiara_worker worker;
-	const char *mode;
-	uint64_t connections;
-	uint64_t tsc_hz;
+	struct world world; /* first: the port's functions are given its address */
+	int repeats;
+	/* latency */
+	float gap[PATH_GAPS]; /* of mean 1 */
+	double mean_tsc;      /* between two packets; 0: as fast as they go */
+	double next_tsc;
+	uint32_t arrivals;
+	uint64_t arrived_tsc[TIARA_BURST];
+	uint32_t *sample; /* tsc, PATH_ARRIVALS of them */
+	uint32_t samples;
 };
 
-static const uint8_t path_port_mac[6] = {0x02, 0, 0, 0, 0, 0x01};
-static const uint8_t path_kernel_mac[6] = {0x06, 0, 0, 0, 0, 0x01};
-
-static tiara_be32
-path_server_addr(uint32_t server)
-{
-	return htonl(0xc6120000 + 256 + server);
-}
-
-static tiara_be32
-path_vip(uint32_t service)
-{
-	return htonl(0xc6130000 + service);
-}
-
-/* ---- the port ---- */
-
-static uint8_t *
-path_data(struct path_buffer *buffer)
-{
-	return buffer->bytes + PATH_HEADROOM_BYTES;
-}
-
-/* What a NIC's write of a new packet amounts to: the Ethernet header and the client's port. */
 static void
-path_refill(struct path_port *p, uint8_t *data)
+path_new(struct bench *b)
 {
-	struct tiara_ether *ether = (void *)data;
-	struct tiara_tcp *tcp = (void *)(data + sizeof(*ether) + sizeof(struct tiara_ipv4));
-	uint32_t flow = p->flow_base;
+	struct world *w = &b->world;
+	double value[BENCH_REPEATS_MAX];
 
-	if (p->flows > 1)
-		flow += (uint32_t)((bench_random(&p->random) >> 32) * p->flows >> 32);
-	memcpy(ether->dst, path_port_mac, 6);
-	memset(ether->src, 2, 6);
-	ether->type = TIARA_BE16(TIARA_ETHERTYPE_IPV4);
-	tcp->src_port = htons((uint16_t)(1024 + flow));
+	for (int r = 0; r < b->repeats; r++) {
+		memset(w->map.bucket, 0, (w->map.bucket_mask + 1) * sizeof(*w->map.bucket));
+		value[r] = (double)w->connections / world_fill(w);
+	}
+	if (w->connections >= PATH_ROWS_MIN)
+		bench_row("path.new", world_params(w, ""), "1/s", value, b->repeats);
+}
+
+static void
+path_established(struct bench *b)
+{
+	enum { FRAMES = WORLD_BUFFERS * PATH_TURNS };
+	struct world *w = &b->world;
+	uint64_t made = world_counted(w, TIARA_EVENT_CONNECTION_NEW);
+	struct counters counters = {.known = false};
+	double ns[BENCH_REPEATS_MAX];
+
+	world_run(w, WORLD_BUFFERS);
+	for (int r = 0; r < b->repeats; r++) {
+		counters_begin(&counters);
+		ns[r] = world_run(w, FRAMES) * 1e9 / FRAMES;
+		counters_end(&counters, FRAMES);
+	}
+	if (world_counted(w, TIARA_EVENT_CONNECTION_NEW) != made)
+		bench_die("path.established", "a connection was not found");
+	bench_row("path.established", world_params(w, counters_params(&counters)), "ns", ns,
+		  b->repeats);
+}
+
+/* With all these backends: as table.sweep of bench/table.c, which has 1024. */
+static void
+path_sweep(struct bench *b)
+{
+	struct tiara_worker *worker = &b->world.worker;
+	uint64_t slices = tiara_sweep_slices_per_pass(worker->map);
+	double value[BENCH_REPEATS_MAX];
+	char more[80];
+
+	for (int r = 0; r < b->repeats; r++) {
+		struct tiara_sweep_counts counts = {0};
+		double start = bench_now_s();
+
+		for (uint64_t i = 0; i < slices; i++)
+			tiara_sweep_slice_wk(worker->map, &worker->age, &worker->writer, &counts);
+		value[r] = (bench_now_s() - start) * 100 / BENCH_SWEEP_S;
+		if (counts.expired + counts.gone + counts.tentative != 0)
+			bench_die("table.sweep", "a connection that is alive was swept away");
+	}
+	snprintf(more, sizeof(more), "\"period_s\": %d, \"backends\": %d", BENCH_SWEEP_S,
+		 WORLD_SERVICES * WORLD_POOL);
+	bench_row("table.sweep", world_params(&b->world, more), "%", value, b->repeats);
+}
+
+/* ---- latency ---- */
+
+/* Hands out what has arrived by now, a burst at most. */
+static uint16_t
+path_rx_arrived(void *self, struct tiara_frame *frame, uint16_t max)
+{
+	struct bench *b = self;
+	double now = (double)__rdtsc();
+	uint16_t cnt = 0;
+
+	while (cnt < max && b->arrivals < PATH_ARRIVALS && b->next_tsc <= now) {
+		b->arrived_tsc[cnt++] = (uint64_t)b->next_tsc;
+		b->next_tsc += b->mean_tsc * (double)b->gap[b->arrivals++ % PATH_GAPS];
+	}
+	b->world.port.left = cnt;
+	return world_rx(&b->world, frame, cnt);
 }
 
 static uint16_t
-path_rx(void *self, struct tiara_frame *frame, uint16_t max)
+path_tx_timed(void *self, struct tiara_frame *const *frame, uint16_t cnt)
 {
-	struct path_port *p = self;
-	uint16_t cnt = p->left < max ? (uint16_t)p->left : max;
+	struct bench *b = self;
+	uint64_t now = __rdtsc();
 
 	for (uint16_t i = 0; i < cnt; i++) {
-		struct path_buffer *b = &p->buffer[p->next];
+		uint64_t took = now - b->arrived_tsc[frame[i] - b->world.worker.frame];
 
-		p->next = p->next + 1 == p->buffers ? 0 : p->next + 1;
-		/* A NIC writes into the last-level cache long before; here the line is asked for ahead. */
-		__builtin_prefetch(path_data(&p->buffer[(p->next + PATH_AHEAD) % PATH_BUFFERS]), 1);
-		path_refill(p, path_data(b));
-		frame[i].data = path_data(b);
-		frame[i].handle = b;
-		frame[i].len_bytes = PATH_FRAME_BYTES;
-		frame[i].headroom_bytes = PATH_HEADROOM_BYTES;
+		b->sample[b->samples++] = took < UINT32_MAX ? (uint32_t)took : UINT32_MAX;
 	}
-	p->left -= cnt;
-	return cnt;
+	return world_tx(&b->world, frame, cnt);
 }
 
-static uint16_t
-path_tx(void *self, struct tiara_frame *const *frame, uint16_t cnt)
-{
-	struct path_port *p = self;
-
-	for (uint16_t i = 0; i < cnt; i++)
-		p->wrong += frame[i]->data[0] != 0x0a || frame[i]->data[1] != 0x5e;
-	p->sent += cnt;
-	return cnt;
-}
-
-static uint16_t
-path_refuse(void *self, struct tiara_frame *const *frame, uint16_t cnt)
-{
-	(void)self, (void)frame, (void)cnt;
-	return 0;
-}
-
-static void
-path_drop(void *self, struct tiara_frame *const *frame, uint16_t cnt)
-{
-	(void)self, (void)frame, (void)cnt;
-}
-
-static uint16_t
-path_inject(void *self, struct tiara_frame *frame, uint16_t max)
-{
-	(void)self, (void)frame, (void)max;
-	return 0;
-}
-
-/* ---- the world ---- */
-
-static void
-path_write_buffer(struct path_buffer *buffer, uint32_t number)
-{
-	struct tiara_ether *ether = (void *)path_data(buffer);
-	struct tiara_ipv4 *ip = (void *)(ether + 1);
-	struct tiara_tcp *tcp = (void *)(ip + 1);
-
-	memset(buffer, 0, sizeof(*buffer));
-	*ip = (struct tiara_ipv4){
-		.version_ihl = 0x45,
-		.total_bytes = htons(PATH_FRAME_BYTES - sizeof(*ether)),
-		.ttl = 64,
-		.protocol = TIARA_PROTOCOL_TCP,
-		.src = htonl(0x0b000000 + number),
-		.dst = path_vip(number % PATH_SERVICES),
-	};
-	ip->checksum = tiara_checksum_words(ip, 5);
-	tcp->dst_port = htons(80);
-	tcp->data_offset = 5 << 4;
-	tcp->flags = TIARA_TCP_ACK;
-}
-
-static enum tiara_forward
-path_forward(const char *mode)
-{
-	static const struct {
-		const char *name;
-		enum tiara_forward forward;
-	} known[] = {{"l2", TIARA_FORWARD_L2},
-		     {"vxlan", TIARA_FORWARD_VXLAN},
-		     {"ipip", TIARA_FORWARD_IPIP}};
-
-	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
-		if (strcmp(known[i].name, mode) == 0)
-			return known[i].forward;
-	bench_die("mode", "is none of l2, ipip, vxlan");
-	return TIARA_FORWARD_NONE;
-}
-
-static void
-path_put_pool(struct tiara_change *change, uint32_t service, enum tiara_forward forward,
-	      uint32_t *idx)
-{
-	struct tiara_error error;
-
-	for (uint32_t i = 0; i < PATH_POOL; i++) {
-		struct tiara_backend_spec spec = {
-			.record = {
-				.addr = path_server_addr((service * PATH_POOL + i) % PATH_SERVERS),
-				.forward = (uint8_t)forward,
-				.use = TIARA_USE_ACTIVE,
-				.vni = 1,
-				.tunnel_port = htons(4789),
-				.inner_mac = {0x02, 0x54, 0x49, 0x41, 0x52, 0x41}}};
-
-		snprintf(spec.pool, sizeof(spec.pool), "p%u", service);
-		snprintf(spec.backend, sizeof(spec.backend), "b%u", i);
-		if (tiara_change_backend_put(change, &spec, &idx[i], &error) != TIARA_OK)
-			bench_die("backend", error.message);
-	}
-}
-
-static void
-path_put_service(struct tiara_change *change, uint32_t service, const uint32_t *idx)
-{
-	static uint32_t rows[PATH_ROWS];
-	struct tiara_service_spec spec = {.record = {.vip = path_vip(service),
-						     .port = htons(80),
-						     .protocol = 6,
-						     .use = TIARA_USE_ACTIVE},
-					  .table_cnt = PATH_ROWS};
-	uint64_t state = service;
-	struct tiara_error error;
-	uint32_t number;
-
-	for (uint32_t i = 0; i < PATH_ROWS; i++)
-		rows[i] = (uint32_t)(bench_random(&state) % PATH_POOL);
-	for (int i = 0; i < TIARA_STATE_CNT; i++)
-		spec.record.timeout_ticks[i] = TIARA_TIMEOUT_TICKS_MAX;
-	snprintf(spec.service, sizeof(spec.service), "s%u", service);
-	if (tiara_change_table(change, rows, PATH_ROWS, idx, PATH_POOL, 0, &spec.table_off,
-			       &error) != TIARA_OK ||
-	    tiara_change_service_put(change, &spec, &number, &error) != TIARA_OK)
-		bench_die("service", error.message);
-}
-
-static void
-path_publish(struct bench *b, struct tiara_handle *handle)
-{
-	enum tiara_forward forward = path_forward(b->mode);
-	struct tiara_change *change;
-	struct tiara_error error;
-	uint32_t idx[PATH_POOL];
-	uint64_t generation;
-
-	if (tiara_change_begin(handle, &change, &error) != TIARA_OK)
-		bench_die("change", error.message);
-	for (uint32_t i = 0; i < PATH_SERVICES; i++) {
-		path_put_pool(change, i, forward, idx);
-		path_put_service(change, i, idx);
-	}
-	if (tiara_change_commit(change, 1, &generation, &error) != TIARA_OK)
-		bench_die("publish", error.message);
-	(void)b;
-}
-
-static void
-path_know_servers(struct bench *b)
-{
-	struct tiara_node *node = &b->map.segment->node;
-
-	node->address = htonl(0xc6120001);
-	node->netmask = htonl(0xffff0000);
-	node->mtu_bytes = 1500;
-	node->worker_cnt = 1;
-	memcpy(node->port_mac, path_port_mac, 6);
-	memcpy(node->kernel_mac, path_kernel_mac, 6);
-	for (uint32_t i = 0; i < PATH_SERVERS; i++) {
-		const uint8_t mac[6] = {0x0a, 0x5e, 0, 0, (uint8_t)(i >> 8), (uint8_t)i};
-
-		tiara_neighbour_want(&b->map, path_server_addr(i));
-		if (!tiara_neighbour_heard(&b->map, path_server_addr(i), mac, 0))
-			bench_die("neighbour", "no room");
-	}
-}
-
-static void
-path_open(struct bench *b, const char *path)
-{
-	struct tiara_segment_config config = {.connections = 1 << 22,
-					      .worker_max = 2,
-					      .service_max = 1024,
-					      .backend_max = PATH_SERVICES * PATH_POOL,
-					      .heap_bytes = 256 << 20};
-	struct tiara_handle *handle;
-	struct tiara_error error;
-
-	if (b->connections * 2 > config.connections)
-		config.connections = b->connections * 2;
-	if (tiara_segment_create(path, &config, &error) != TIARA_OK ||
-	    tiara_segment_attach(path, TIARA_ROLE_CONTROLPLANE, &handle, &error) != TIARA_OK)
-		bench_die("segment", error.message);
-	b->map = *tiara_handle_map(handle);
-	path_publish(b, handle);
-	path_know_servers(b);
-}
-
-static void
-path_make_port(struct bench *b)
-{
-	struct path_port *p = &b->port;
-
-	p->buffers = b->connections < PATH_BUFFERS ? (uint32_t)b->connections : PATH_BUFFERS;
-	p->flows = (uint32_t)(b->connections / p->buffers);
-	p->random = 1;
-	p->buffer = aligned_alloc(64, PATH_BUFFERS * sizeof(*p->buffer));
-	if (!p->buffer)
-		bench_die("memory", "not enough for the buffers");
-	/* One connection still comes in all buffers. */
-	for (uint32_t i = 0; i < PATH_BUFFERS; i++)
-		path_write_buffer(&p->buffer[i], p->buffers == 1 ? 0 : i);
-	if (p->buffers == 1)
-		p->buffers = PATH_BUFFERS;
-}
-
-/* ---- measuring ---- */
-
-static uint64_t
-path_counted(const struct bench *b, enum tiara_event event)
-{
-	return b->worker.counters->event_cnt[event];
-}
-
-/* Runs frames through the path; seconds. All must be sent to a server. */
+/* One packet every mean_tsc; seconds that all took. */
 static double
-path_run(struct bench *b, uint32_t frames)
+path_arrive(struct bench *b, double mean_tsc)
 {
-	struct path_port *p = &b->port;
-	uint64_t before = p->sent;
-	double start = bench_now_s();
+	uint64_t start = __rdtsc();
 
-	p->left = frames;
-	while (p->left > 0)
-		tiara_worker_burst_wk(&b->worker, __rdtsc());
-	start = bench_now_s() - start;
-	if (p->sent - before != frames || p->wrong != 0)
-		bench_die("path", "a packet was not sent to its server");
-	return start;
+	b->mean_tsc = mean_tsc;
+	b->next_tsc = (double)start;
+	b->arrivals = b->samples = 0;
+	while (b->samples < PATH_ARRIVALS) {
+		if (tiara_worker_burst_wk(&b->world.worker, __rdtsc()) == 0 &&
+		    b->arrivals == PATH_ARRIVALS)
+			bench_die("path.latency", "a packet was not sent");
+	}
+	if (b->world.port.wrong != 0)
+		bench_die("path.latency", "a packet was not sent to its server");
+	return (double)(__rdtsc() - start) / (double)b->world.tsc_hz;
 }
 
-/* Each connection's first packet, in turn; nanoseconds a connection. */
-static double
-path_fill(struct bench *b)
+/* Exponential: what comes from many clients has no rhythm. */
+static void
+path_make_gaps(struct bench *b)
 {
-	struct path_port *p = &b->port;
-	uint32_t flows = p->flows;
-	uint64_t before = path_counted(b, TIARA_EVENT_CONNECTION_NEW);
-	double seconds = 0;
+	uint64_t state = 3;
+	double sum = 0;
 
-	p->flows = 1;
-	for (p->flow_base = 0; p->flow_base < flows; p->flow_base++)
-		seconds += path_run(b, p->buffers);
-	p->flow_base = 0;
-	p->flows = flows;
-	before = path_counted(b, TIARA_EVENT_CONNECTION_NEW) - before;
-	if (before + path_counted(b, TIARA_EVENT_TABLE_FULL) != b->connections)
-		bench_die("path.new", "connections were not made one each");
-	return seconds * 1e9 / (double)b->connections;
+	for (int i = 0; i < PATH_GAPS; i++) {
+		b->gap[i] = (float)-log(((double)(bench_random(&state) >> 11) + 1) / 0x1p53);
+		sum += (double)b->gap[i];
+	}
+	for (int i = 0; i < PATH_GAPS; i++)
+		b->gap[i] *= (float)(PATH_GAPS / sum);
 }
 
 static void
-path_measure(struct bench *b, int repeats)
+path_latency(struct bench *b)
 {
-	double ns[BENCH_REPEATS_MAX];
-	uint64_t made = path_counted(b, TIARA_EVENT_CONNECTION_NEW);
+	static const int percent[] = {10, 50, 90};
+	struct world *w = &b->world;
+	double peak_per_s;
 
-	path_run(b, PATH_BUFFERS);
-	for (int r = 0; r < repeats; r++)
-		ns[r] = path_run(b, PATH_BUFFERS * PATH_TURNS) * 1e9 / (PATH_BUFFERS * PATH_TURNS);
-	if (path_counted(b, TIARA_EVENT_CONNECTION_NEW) != made)
-		bench_die("path.established", "a connection was not found");
-	char params[120];
+	b->sample = malloc(PATH_ARRIVALS * sizeof(*b->sample));
+	if (!b->sample)
+		bench_die("memory", "not enough for the samples");
+	path_make_gaps(b);
+	w->worker.port.rx = path_rx_arrived;
+	w->worker.port.tx = path_tx_timed;
+	path_arrive(b, 0);
+	peak_per_s = PATH_ARRIVALS / path_arrive(b, 0);
+	for (int i = 0; i < 3; i++) {
+		double per_s = peak_per_s * percent[i] / 100;
+		char more[120];
 
-	snprintf(params, sizeof(params),
-		 "\"connections\": %llu, \"forward\": \"%s\", \"page_bytes\": %u",
-		 (unsigned long long)b->connections, b->mode, b->map.segment->page_bytes);
-	bench_row("path.established", params, "ns", ns, repeats);
+		path_arrive(b, (double)w->tsc_hz / per_s);
+		snprintf(more, sizeof(more), "\"percent_of_peak\": %d, \"per_s\": %.0f", percent[i],
+			 per_s);
+		bench_row_tail("path.latency", world_params(w, more), b->sample, b->samples, "us",
+			       1e6 / (double)w->tsc_hz);
+	}
 }
 
 int
 main(int argc, char **argv)
 {
 	struct bench *b = aligned_alloc(64, (sizeof(*b) + 63) & ~63ul);
-	double fill_ns, per_s;
-	int repeats;
 
 	if (argc != 5 || !b) {
 		fprintf(stderr, "usage: path SEGMENT-PATH CONNECTIONS l2|ipip|vxlan REPEATS\n");
 		return 2;
 	}
 	memset(b, 0, sizeof(*b));
-	b->connections = strtoull(argv[2], NULL, 10);
-	if (b->connections > PATH_BUFFERS)
-		b->connections -= b->connections % PATH_BUFFERS;
-	b->mode = argv[3];
-	repeats = bench_repeats(argv[4]);
-	path_open(b, argv[1]);
-	unlink(argv[1]);
-	path_make_port(b);
-	b->tsc_hz = 2000000000; /* only paces the sweep and the tick */
-	tiara_worker_init_ctl(&b->worker, &b->map, 0,
-			      &(struct tiara_port){.self = &b->port,
-						   .rx = path_rx,
-						   .tx = path_tx,
-						   .to_kernel = path_refuse,
-						   .drop = path_drop,
-						   .inject = path_inject},
-			      &tiara_card_none, b->tsc_hz);
-	fill_ns = path_fill(b);
-	per_s = 1e9 / fill_ns;
-	if (b->connections >= 100000) {
-		char params[120];
-
-		snprintf(params, sizeof(params),
-			 "\"connections\": %llu, \"forward\": \"%s\", \"page_bytes\": %u",
-			 (unsigned long long)b->connections, b->mode, b->map.segment->page_bytes);
-		bench_row("path.new", params, "1/s", &per_s, 1);
+	b->repeats = bench_repeats(argv[4]);
+	world_open(&b->world, argv[1], bench_whole("connections", argv[2]), argv[3]);
+	world_start(&b->world, world_rx, world_tx);
+	path_new(b);
+	path_established(b);
+	if (b->world.connections >= PATH_ROWS_MIN) {
+		path_latency(b);
+		path_sweep(b);
 	}
-	path_measure(b, repeats);
 	return 0;
 }

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What a change of the configuration costs. Prints one JSON row a line:
- *   maglev.fill     a table of 65,537 rows for 1000 backends, nanoseconds
+ *   maglev.fill     a table of 65,537 rows for 1000 backends, microseconds
  *   publish.change  1000 services of 100 backends each, of which one goes down: its pool's table is
- *                   filled anew and published, until all workers use it, nanoseconds; params say how
+ *                   filled anew and published, until all workers use it, microseconds; params say how
  *                   many bytes the new generation needed
  *
  * Usage: publish SEGMENT-PATH REPEATS
@@ -175,7 +175,7 @@ publish_has(const struct publish *p, uint32_t service, uint32_t backend_idx)
 	return false;
 }
 
-/* The nanoseconds from the health check's word to the last worker. */
+/* The microseconds from the health check's word to the last worker. */
 static double
 publish_change(struct publish *p, uint32_t service, bool down, uint64_t *bytes)
 {
@@ -202,7 +202,7 @@ publish_change(struct publish *p, uint32_t service, bool down, uint64_t *bytes)
 	*bytes = after.heap_used_bytes - before.heap_used_bytes;
 	if (publish_has(p, service, idx) == down)
 		bench_die("publish.change", "workers do not see the change");
-	return start * 1e9;
+	return start * 1e6;
 }
 
 static void
@@ -216,20 +216,20 @@ publish_measure(struct publish *p, int repeats)
 		double start = bench_now_s();
 
 		publish_fill(p, PUBLISH_FILL_BACKENDS, UINT32_MAX, (uint64_t)r);
-		fill[r] = (bench_now_s() - start) * 1e9;
+		fill[r] = (bench_now_s() - start) * 1e6;
 	}
 	for (int r = 0; r < repeats; r++)
 		change[r] = publish_change(p, (uint32_t)(r / 2 * 37), r % 2 == 0, &bytes);
 	snprintf(params, sizeof(params),
 		 "\"backends\": %d, \"rows\": %d, \"connections\": 0, \"page_bytes\": %u",
 		 PUBLISH_FILL_BACKENDS, PUBLISH_ROWS, p->map->segment->page_bytes);
-	bench_row("maglev.fill", params, "ns", fill, repeats);
+	bench_row("maglev.fill", params, "us", fill, repeats);
 	snprintf(params, sizeof(params),
 		 "\"services\": %d, \"backends\": %d, \"bytes\": %llu, \"connections\": 0, "
 		 "\"page_bytes\": %u",
 		 PUBLISH_SERVICES, PUBLISH_BACKENDS, (unsigned long long)bytes,
 		 p->map->segment->page_bytes);
-	bench_row("publish.change", params, "ns", change, repeats);
+	bench_row("publish.change", params, "us", change, repeats);
 }
 
 int

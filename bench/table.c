@@ -1,271 +1,287 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The connection table against the memory's own limit. Prints one JSON row a line:
- *   {"id": "table.hit", "params": {"connections": N}, "unit": "1/s", "values": [...]}
+ *   {"id": "table.hit", "params": {"connections": N, ...}, "unit": "1/s", "values": [...]}
  *
  * Usage: table SEGMENT-PATH CONNECTIONS REPEATS
  *
- * A real segment is made at SEGMENT-PATH (its file system decides the page size) and removed again.
- * Keys are a permutation of counters, so that they are distinct without being stored; probes are
- * drawn at random over all of them; every answer is compared with what was put in.
+ * A real segment is made at SEGMENT-PATH (its file system decides the page size) and its name taken
+ * away again. Probes are drawn at random over all connections; every answer is compared with what
+ * was put in.
  */
-#include <stdbool.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <time.h>
-#include <unistd.h>
-#include <arpa/inet.h>
-
 #include "bench.h"
-#include "tiara/tiara.h"
-#include "control/handle.h"
-#include "table/epoch.h"
-#include "table/hash.h"
-#include "table/table.h"
+#include "counters.h"
+#include "load.h"
 
-enum { BENCH_BURST = 32, BENCH_PROBES = 1 << 22, BENCH_REFUSED_MAX = 1024 };
+enum { TABLE_PROBES = 1 << 22 };
 
 struct bench {
-	struct tiara_map map;
-	struct tiara_view view;
-	struct tiara_age age;
-	uint16_t service_idx;
-	uint64_t connections;
-	uint64_t refused[BENCH_REFUSED_MAX];
-	uint32_t refused_cnt;
-	uint64_t *probe; /* keys, BENCH_PROBES of them */
-	uint32_t *line;  /* bucket numbers, BENCH_PROBES of them */
+	struct load load;
+	uint64_t *probe; /* keys, TABLE_PROBES of them */
+	uint32_t *line;  /* bucket numbers, TABLE_PROBES of them */
+	int repeats;
+	struct counters counters;
 };
 
-/* A bijection of 48 bits: counter to client address and port. */
-static uint64_t
-bench_key(const struct bench *b, uint64_t i)
-{
-	const uint64_t mask = (1ull << 48) - 1;
-
-	i = i * 0x5851f42d4c95ull & mask;
-	i ^= i >> 23;
-	i = i * 0xd1342543de83ull & mask;
-	i ^= i >> 25;
-	return i | (uint64_t)b->service_idx << 48;
-}
-
-static uint32_t
-bench_backend(uint64_t key)
-{
-	return (uint32_t)(key * 0x9e3779b97f4a7c15u >> 40);
-}
-
-static void
-bench_open(struct bench *b, const char *path, uint64_t connections)
-{
-	struct tiara_segment_config config = {.connections = connections * 5 / 3,
-					      .worker_max = 2,
-					      .service_max = 16,
-					      .backend_max = 16,
-					      .heap_bytes = 1 << 20};
-	struct tiara_service_spec service = {.service = "bench",
-					     .record = {.vip = htonl(0xc6126401),
-							.port = htons(80),
-							.protocol = 6,
-							.use = TIARA_USE_ACTIVE}};
-	struct tiara_handle *handle;
-	struct tiara_change *change;
-	struct tiara_error error;
-	uint64_t generation;
-	uint32_t idx;
-
-	for (int i = 0; i < TIARA_STATE_CNT; i++)
-		service.record.timeout_ticks[i] = TIARA_TIMEOUT_TICKS_MAX;
-	if (tiara_segment_create(path, &config, &error) != TIARA_OK ||
-	    tiara_segment_attach(path, TIARA_ROLE_CONTROLPLANE, &handle, &error) != TIARA_OK ||
-	    tiara_change_begin(handle, &change, &error) != TIARA_OK)
-		bench_die("segment", error.message);
-	if (tiara_change_service_put(change, &service, &idx, &error) != TIARA_OK ||
-	    tiara_change_commit(change, 1, &generation, &error) != TIARA_OK)
-		bench_die("configuration", error.message);
-	b->service_idx = (uint16_t)idx;
-	b->map = *tiara_handle_map(handle);
-	b->view = tiara_view_of(&b->map, generation);
-	b->age = (struct tiara_age){.view = &b->view, .now = (uint16_t)tiara_tick_now(&b->map)};
-	b->connections = connections;
-}
-
-/* Both buckets of a key may be full long before the table is: such keys are not drawn later. */
-static void
-bench_note_refused(struct bench *b, uint64_t key)
-{
-	if (b->refused_cnt == BENCH_REFUSED_MAX)
-		bench_die("table.insert", "the table refused too many connections");
-	b->refused[b->refused_cnt++] = key;
-}
-
-/* Fills the table; the seconds it took. */
 static double
-bench_fill(struct bench *b)
+table_per_s(double cnt, double start)
 {
-	struct tiara_writer writer = {.owner = 0};
+	return cnt / (bench_now_s() - start);
+}
+
+static void
+table_row(const struct bench *b, const char *id, const double *value)
+{
+	bench_row(id, load_params(&b->load, counters_params(&b->counters)), "1/s", value,
+		  b->repeats);
+}
+
+/* ---- find or insert ---- */
+
+static void
+table_insert(struct bench *b)
+{
+	double value[BENCH_REPEATS_MAX];
+
+	for (int r = 0; r < b->repeats; r++) {
+		double start;
+
+		load_clear(&b->load);
+		counters_begin(&b->counters);
+		start = bench_now_s();
+		if (load_insert(&b->load, 0, b->load.connections) != 0)
+			bench_die("table.insert", "the table refused a connection");
+		counters_end(&b->counters, (double)b->load.connections);
+		value[r] = table_per_s((double)b->load.connections, start);
+	}
+	table_row(b, "table.insert", value);
+}
+
+static void
+table_bytes(const struct bench *b)
+{
+	bench_row_one("table.bytes", load_params(&b->load, ""), "bytes",
+		      (double)b->load.map.segment->total_bytes / (double)b->load.connections);
+}
+
+/* ---- the limit: random lines of the table's own memory ---- */
+
+static double
+table_limit_batch(const struct bench *b, uint64_t *sum)
+{
 	double start = bench_now_s();
 
-	for (uint64_t first = 0; first < b->connections; first += BENCH_BURST) {
-		uint64_t key[BENCH_BURST], hash[BENCH_BURST];
-
-		for (int i = 0; i < BENCH_BURST; i++) {
-			key[i] = bench_key(b, first + (uint64_t)i);
-			hash[i] = tiara_hash_inline(key[i], b->map.segment->table_secret);
-			__builtin_prefetch(
-				&b->map.bucket[tiara_hash_bucket_1(hash[i], b->map.bucket_mask)]);
-			__builtin_prefetch(
-				&b->map.bucket[tiara_hash_bucket_2(hash[i], b->map.bucket_mask)]);
-		}
-		for (int i = 0; i < BENCH_BURST; i++) {
-			union tiara_word word = {.key = key[i]};
-			struct tiara_found found;
-
-			word.entry.backend_idx = bench_backend(key[i]);
-			word.entry.state = TIARA_STATE_ESTABLISHED;
-			word.entry.last_seen = b->age.now;
-			if (tiara_table_insert(&b->map, &b->age, &writer, hash[i], &word, &found) !=
-			    TIARA_OK)
-				bench_note_refused(b, key[i]);
-		}
+	for (uint32_t first = 0; first < TABLE_PROBES; first += LOAD_BURST) {
+		for (uint32_t i = 0; i < LOAD_BURST; i++)
+			__builtin_prefetch(&b->load.map.bucket[b->line[first + i]]);
+		for (uint32_t i = 0; i < LOAD_BURST; i++)
+			*sum += *(uint64_t *)&b->load.map.bucket[b->line[first + i]];
 	}
-	return bench_now_s() - start;
+	return table_per_s(TABLE_PROBES, start);
 }
 
-/* Was this key refused because its two buckets were full? */
-static bool
-bench_refused(const struct bench *b, uint64_t key)
+static double
+table_limit_sliding(const struct bench *b, uint32_t ahead, uint64_t *sum)
 {
-	for (uint32_t i = 0; i < b->refused_cnt; i++)
-		if (b->refused[i] == key)
-			return true;
-	return false;
+	double start = bench_now_s();
+
+	for (uint32_t i = 0; i < TABLE_PROBES; i++) {
+		__builtin_prefetch(&b->load.map.bucket[b->line[(i + ahead) % TABLE_PROBES]]);
+		*sum += *(uint64_t *)&b->load.map.bucket[b->line[i]];
+	}
+	return table_per_s(TABLE_PROBES, start);
 }
 
 static void
-bench_draw(struct bench *b, uint64_t from)
+table_limit(struct bench *b)
+{
+	double value[BENCH_REPEATS_MAX];
+	uint64_t state = 7, sum = 0;
+
+	for (uint32_t i = 0; i < TABLE_PROBES; i++)
+		b->line[i] = (uint32_t)(bench_random(&state) & b->load.map.bucket_mask);
+	for (int r = 0; r < b->repeats; r++) {
+		value[r] = table_limit_batch(b, &sum);
+		for (uint32_t ahead = 16; ahead <= 64; ahead *= 2) {
+			double sliding = table_limit_sliding(b, ahead, &sum);
+
+			value[r] = sliding > value[r] ? sliding : value[r];
+		}
+	}
+	b->counters.known = false;
+	if (sum == 1) /* uses the sum, so that the reads stay */
+		fprintf(stderr, "bench table: unlikely\n");
+	table_row(b, "limit.lines", value);
+}
+
+/* ---- lookups ---- */
+
+/* Keys of connections at random, `from` the first number that may be drawn. */
+static void
+table_draw(struct bench *b, uint64_t from)
 {
 	uint64_t state = 42;
 
-	for (uint32_t i = 0; i < BENCH_PROBES; i++) {
-		do
-			b->probe[i] = bench_key(b, from + bench_random(&state) % b->connections);
-		while (bench_refused(b, b->probe[i]));
-		b->line[i] = (uint32_t)(bench_random(&state) & b->map.bucket_mask);
-	}
+	for (uint32_t i = 0; i < TABLE_PROBES; i++)
+		b->probe[i] = load_key(&b->load, from + bench_random(&state) % b->load.connections);
 }
 
-/* Looks all probes up; how many were found with the backend that was put in. */
+static void
+table_lookup(struct bench *b, const char *id, uint64_t expected)
+{
+	double value[BENCH_REPEATS_MAX];
+
+	for (int r = 0; r < b->repeats; r++) {
+		double start;
+
+		counters_begin(&b->counters);
+		start = bench_now_s();
+		if (load_lookup(&b->load, b->probe, TABLE_PROBES) != expected)
+			bench_die(id, "what was put in was not found, or what was not, was");
+		counters_end(&b->counters, TABLE_PROBES);
+		value[r] = table_per_s(TABLE_PROBES, start);
+	}
+	table_row(b, id, value);
+}
+
+/* ---- touch, remove: of connections that follow each other, distinct and anywhere ---- */
+
 static uint64_t
-bench_lookup(struct bench *b, double *seconds)
+table_draw_in_turn(struct bench *b, uint64_t first, uint64_t cnt)
 {
-	struct tiara_found found[BENCH_BURST];
-	uint64_t hash[BENCH_BURST], right = 0;
-	double start = bench_now_s();
+	if (cnt > TABLE_PROBES)
+		cnt = TABLE_PROBES;
+	for (uint64_t i = 0; i < cnt; i++)
+		b->probe[i] = load_key(&b->load, first + i);
+	return cnt;
+}
 
-	for (uint32_t first = 0; first < BENCH_PROBES; first += BENCH_BURST) {
+typedef bool table_change(struct load *load, struct tiara_found *found);
+
+static bool
+table_touch_one(struct load *load, struct tiara_found *found)
+{
+	union tiara_word word = found->word;
+
+	word.entry.last_seen ^= 1;
+	return tiara_table_replace(&load->map, &load->writer, found, &word);
+}
+
+static bool
+table_remove_one(struct load *load, struct tiara_found *found)
+{
+	return tiara_table_remove(&load->map, &load->writer, found);
+}
+
+/* Looks a burst up and changes what it finds, as the packet path does; how many were changed. */
+static inline __attribute__((always_inline)) uint64_t
+table_change_all(struct bench *b, uint64_t cnt, table_change *change)
+{
+	struct load *load = &b->load;
+	struct tiara_found found[LOAD_BURST];
+	uint64_t hash[LOAD_BURST], changed = 0;
+
+	for (uint64_t first = 0; first < cnt; first += LOAD_BURST) {
 		const uint64_t *key = b->probe + first;
+		uint32_t n = cnt - first < LOAD_BURST ? (uint32_t)(cnt - first) : LOAD_BURST;
 
-		for (int i = 0; i < BENCH_BURST; i++)
-			hash[i] = tiara_hash_inline(key[i], b->map.segment->table_secret);
-		tiara_table_lookup(&b->map, &b->age, key, hash, BENCH_BURST, found);
-		for (int i = 0; i < BENCH_BURST; i++)
-			right += found[i].slot != NULL &&
-				 found[i].word.entry.backend_idx == bench_backend(key[i]);
+		for (uint32_t i = 0; i < n; i++)
+			hash[i] = load_hash(load, key[i]);
+		tiara_table_lookup(&load->map, &load->age, key, hash, n, found);
+		for (uint32_t i = 0; i < n; i++)
+			changed += found[i].slot && change(load, &found[i]);
 	}
-	*seconds = bench_now_s() - start;
-	return right;
-}
-
-/* Random lines of the table's own memory, prefetched a burst ahead. */
-static double
-bench_limit_batch(struct bench *b, uint64_t *sum)
-{
-	double start = bench_now_s();
-
-	for (uint32_t first = 0; first < BENCH_PROBES; first += BENCH_BURST) {
-		for (int i = 0; i < BENCH_BURST; i++)
-			__builtin_prefetch(&b->map.bucket[b->line[first + (uint32_t)i]]);
-		for (int i = 0; i < BENCH_BURST; i++)
-			*sum += *(uint64_t *)&b->map.bucket[b->line[first + (uint32_t)i]];
-	}
-	return bench_now_s() - start;
-}
-
-static double
-bench_limit_sliding(struct bench *b, uint64_t *sum)
-{
-	double start = bench_now_s();
-
-	for (uint32_t i = 0; i < BENCH_PROBES; i++) {
-		__builtin_prefetch(&b->map.bucket[b->line[(i + BENCH_BURST) % BENCH_PROBES]]);
-		*sum += *(uint64_t *)&b->map.bucket[b->line[i]];
-	}
-	return bench_now_s() - start;
+	return changed;
 }
 
 static void
-bench_table_row(const struct bench *b, const char *id, const double *value, int cnt)
+table_touch(struct bench *b)
 {
-	char params[80];
+	double value[BENCH_REPEATS_MAX];
+	uint64_t cnt = table_draw_in_turn(b, 0, b->load.connections);
 
-	snprintf(params, sizeof(params), "\"connections\": %llu, \"page_bytes\": %u",
-		 (unsigned long long)b->connections, b->map.segment->page_bytes);
-	bench_row(id, params, "1/s", value, cnt);
+	b->counters.known = false;
+	for (int r = 0; r < b->repeats; r++) {
+		double start = bench_now_s();
+
+		if (table_change_all(b, cnt, table_touch_one) != cnt)
+			bench_die("table.touch", "a connection was not touched");
+		value[r] = table_per_s((double)cnt, start);
+	}
+	table_row(b, "table.touch", value);
 }
 
+/* Each repeat takes others away. */
 static void
-bench_measure(struct bench *b, int repeats)
+table_remove(struct bench *b)
 {
-	double limit[BENCH_REPEATS_MAX], hit[BENCH_REPEATS_MAX], miss[BENCH_REPEATS_MAX], s;
-	uint64_t sum = 0;
+	double value[BENCH_REPEATS_MAX];
+	uint64_t share = b->load.connections / (uint64_t)b->repeats;
 
-	bench_draw(b, 0);
-	for (int r = 0; r < repeats; r++) {
-		double batch = bench_limit_batch(b, &sum), sliding = bench_limit_sliding(b, &sum);
+	for (int r = 0; r < b->repeats; r++) {
+		uint64_t cnt = table_draw_in_turn(b, share * (uint64_t)r, share);
+		double start = bench_now_s();
 
-		limit[r] = BENCH_PROBES / (batch < sliding ? batch : sliding);
-		if (bench_lookup(b, &s) != BENCH_PROBES)
-			bench_die("table.hit", "a connection was not found as it was put in");
-		hit[r] = BENCH_PROBES / s;
+		if (table_change_all(b, cnt, table_remove_one) != cnt)
+			bench_die("table.remove", "a connection was not removed");
+		value[r] = table_per_s((double)cnt, start);
+		if (load_lookup(&b->load, b->probe, cnt) != 0)
+			bench_die("table.remove", "a removed connection was found");
 	}
-	if (sum == 1) /* uses the sum, so that the reads stay */
-		fprintf(stderr, "bench table: unlikely\n");
-	bench_draw(b, b->connections);
-	for (int r = 0; r < repeats; r++) {
-		if (bench_lookup(b, &s) != 0)
-			bench_die("table.miss", "a connection was found that was never put in");
-		miss[r] = BENCH_PROBES / s;
+	table_row(b, "table.remove", value);
+}
+
+/* ---- the sweep: the share of one core's time at the default period ---- */
+
+static void
+table_sweep(struct bench *b)
+{
+	struct load *load = &b->load;
+	uint64_t slices = tiara_sweep_slices_per_pass(&load->map);
+	double value[BENCH_REPEATS_MAX];
+	char more[80];
+
+	for (int r = 0; r < b->repeats; r++) {
+		struct tiara_sweep_counts counts = {0};
+		double start = bench_now_s();
+
+		for (uint64_t i = 0; i < slices; i++)
+			tiara_sweep_slice_wk(&load->map, &load->age, &load->writer, &counts);
+		value[r] = (bench_now_s() - start) * 100 / BENCH_SWEEP_S;
+		if (counts.expired + counts.gone + counts.tentative != 0)
+			bench_die("table.sweep", "a connection that is alive was swept away");
 	}
-	bench_table_row(b, "limit.lines", limit, repeats);
-	bench_table_row(b, "table.hit", hit, repeats);
-	bench_table_row(b, "table.miss", miss, repeats);
+	snprintf(more, sizeof(more), "\"period_s\": %d, \"backends\": %d", BENCH_SWEEP_S,
+		 LOAD_BACKENDS);
+	bench_row("table.sweep", load_params(load, more), "%", value, b->repeats);
 }
 
 int
 main(int argc, char **argv)
 {
-	struct bench b = {0};
-	double insert;
-	int repeats;
+	static struct bench b;
 
 	if (argc != 4) {
 		fprintf(stderr, "usage: table SEGMENT-PATH CONNECTIONS REPEATS(1..16)\n");
 		return 2;
 	}
-	repeats = bench_repeats(argv[3]);
-	bench_open(&b, argv[1], strtoull(argv[2], NULL, 10));
-	b.probe = malloc(BENCH_PROBES * sizeof(*b.probe));
-	b.line = malloc(BENCH_PROBES * sizeof(*b.line));
-	if (b.probe == NULL || b.line == NULL)
+	load_open(&b.load,
+		  &(struct load_config){.path = argv[1],
+					.connections = bench_whole("connections", argv[2])});
+	b.repeats = bench_repeats(argv[3]);
+	b.probe = malloc(TABLE_PROBES * sizeof(*b.probe));
+	b.line = malloc(TABLE_PROBES * sizeof(*b.line));
+	if (!b.probe || !b.line)
 		bench_die("memory", "not enough for the probes");
-	insert = (double)b.connections / bench_fill(&b);
-	unlink(argv[1]);
-	fprintf(stderr, "bench table: %u of %llu connections refused\n", b.refused_cnt,
-		(unsigned long long)b.connections);
-	bench_table_row(&b, "table.insert", &insert, 1);
-	bench_measure(&b, repeats);
+	table_insert(&b);
+	table_bytes(&b);
+	table_limit(&b);
+	table_draw(&b, 0);
+	table_lookup(&b, "table.hit", TABLE_PROBES);
+	table_draw(&b, b.load.connections);
+	table_lookup(&b, "table.miss", 0);
+	table_touch(&b);
+	table_sweep(&b);
+	table_remove(&b);
 	return 0;
 }

@@ -314,6 +314,8 @@ change_publish(const struct tiara_change *change, uint64_t revision)
 	root->generation = change->generation;
 	CONTROL_STEP("root written");
 	tiara_epoch_publish_ctl(map, change->generation);
+	/* Release, with read_valid: who reads what is from now on written over older blocks sees it. */
+	__atomic_thread_fence(__ATOMIC_RELEASE);
 	CONTROL_STEP("published");
 }
 

@@ -7,7 +7,7 @@
 
 struct tiara_handle;
 
-/* Valid until detach. A reader's is mapped read-only. */
+/* Valid until detach. A reader's is not to be written, and mostly cannot be (segment.c). */
 const struct tiara_map *tiara_handle_map(const struct tiara_handle *handle);
 
 #endif

@@ -89,6 +89,11 @@ enum tiara_status control_geometry_check(const struct tiara_segment_config *conf
 /* Offsets and total from page_bytes, *_max, bucket_cnt and heap_bytes. */
 void control_geometry_fill(struct tiara_segment *segment);
 
+/* ---- machine.c ---- */
+
+/* False on a core on which this program would not fail, but be wrong. */
+bool control_machine_fits(void);
+
 /* ---- segment.c ---- */
 
 /* The kernel says whether a living process holds the role. */

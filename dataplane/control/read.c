@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What is there now: configuration, connections, counters. Writes nothing, so that a reader's
- * read-only mapping will do. The epochs do not know readers: what one has read is valid when the
+ * What is there now: configuration, connections, counters. Changes nothing, so that a reader's
+ * read-only mapping will do where a load is one (word.h). The epochs do not know readers: what one has read is valid when the
  * generation is still the current one afterwards, as no block of the current one is ever overwritten.
  * Otherwise it reads again. The control plane itself reads once: nobody else publishes.
  */

@@ -2,6 +2,8 @@
 /* Attaching to a segment and taking a role in it (docs/design/0001). */
 #include "control/internal.h"
 
+#include "table/word.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -45,10 +47,17 @@ control_oldest(const struct tiara_handle *handle, int32_t *worker)
 	return current;
 }
 
+/* A reader changes nothing, but on some machines a 16-byte load is a CAS (docs/design/0003, "Arm"). */
+static bool
+segment_read_only(enum tiara_role role)
+{
+	return role == TIARA_ROLE_READER && !WORD_LOAD_WRITES;
+}
+
 static enum tiara_status
 segment_open(const char *path, enum tiara_role role, int *fd, struct tiara_error *error)
 {
-	*fd = open(path, (role == TIARA_ROLE_READER ? O_RDONLY : O_RDWR) | O_CLOEXEC);
+	*fd = open(path, (segment_read_only(role) ? O_RDONLY : O_RDWR) | O_CLOEXEC);
 	if (*fd >= 0)
 		return TIARA_OK;
 	if (errno == ENOENT)
@@ -186,7 +195,7 @@ static enum tiara_status
 segment_map(struct tiara_handle *handle, const char *path, uint64_t bytes,
 	    struct tiara_error *error)
 {
-	int protection = PROT_READ | (handle->role == TIARA_ROLE_READER ? 0 : PROT_WRITE);
+	int protection = PROT_READ | (segment_read_only(handle->role) ? 0 : PROT_WRITE);
 	/* The packet path must not meet a page fault. */
 	int populate = handle->role == TIARA_ROLE_DATAPLANE ? MAP_POPULATE : 0;
 	void *base = mmap(NULL, bytes, protection, MAP_SHARED | populate, handle->fd, 0);
@@ -213,6 +222,11 @@ tiara_segment_attach(const char *path, enum tiara_role role, struct tiara_handle
 	*handle = NULL;
 	if ((unsigned)role > TIARA_ROLE_CONTROLPLANE)
 		return control_error(error, TIARA_INVALID, "role", "there is no role %d", role);
+	if (!control_machine_fits())
+		return control_error(
+			error, TIARA_IO, "",
+			"this program was built for Armv8.4 and this core is older (no LSE2); "
+			"use a build for Armv8.1");
 	h = calloc(1, sizeof(*h));
 	if (!h)
 		return control_out_of_memory(error);

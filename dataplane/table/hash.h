@@ -7,9 +7,7 @@
 #ifndef TIARA_TABLE_HASH_H
 #define TIARA_TABLE_HASH_H
 
-#include <smmintrin.h>
-#include <wmmintrin.h>
-
+#include "clmul.h"
 #include "tiara/layout.h"
 
 static inline uint32_t
@@ -47,14 +45,10 @@ tiara_hash_fold(uint64_t t)
 static inline uint64_t
 tiara_hash_inline(uint64_t key, const uint64_t secret[2])
 {
-	__m128i k = _mm_cvtsi64_si128((long long)key);
-	__m128i low = _mm_clmulepi64_si128(k, _mm_cvtsi64_si128((long long)secret[0]), 0);
-	__m128i high = _mm_clmulepi64_si128(k, _mm_cvtsi64_si128((long long)secret[1]), 0);
-	uint64_t l0 = (uint64_t)_mm_cvtsi128_si64(low);
-	uint64_t l1 = (uint64_t)_mm_extract_epi64(low, 1);
-	uint64_t h0 = (uint64_t)_mm_cvtsi128_si64(high);
+	struct clmul low = clmul(key, secret[0]);
+	struct clmul high = clmul(key, secret[1]);
 
-	return tiara_hash_fold((l1 << 1 | l0 >> 63) ^ h0 << 1);
+	return tiara_hash_fold((low.high << 1 | low.low >> 63) ^ high.low << 1);
 }
 
 /* The two candidate buckets: low and high half; never the same one. */

@@ -59,7 +59,12 @@ slot_swap(struct tiara_entry *slot, union tiara_word from, union tiara_word to)
 	return !marked && slot_has_mark(slot) && slot_cas(slot, from, to, SLOT_MARK);
 }
 
-/* Sequentially consistent: an insert reads it after its claim, another sets it before its own. */
+/*
+ * Sequentially consistent: an insert reads it after its claim, another sets it before its own. One
+ * byte of a 16-byte word is enough: it is only ever written with the whole word, by word_cas. C says
+ * nothing of accesses of two widths, the machines do: x86 loads it after a locked instruction, Arm
+ * (ldarb) after an earlier casp's store, whatever their widths and whether or not they overlap.
+ */
 static inline bool
 slot_bucket_marked(const struct tiara_bucket *bucket)
 {

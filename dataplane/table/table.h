@@ -108,7 +108,7 @@ tiara_entry_expired(const struct tiara_age *age, const union tiara_word *word)
  * Burst lookup: hash[i] of key[i] in, found[i] out (expired entries are absent). Lines are asked for
  * TIARA_TABLE_AHEAD keys ahead; any cnt is allowed.
  */
-enum { TIARA_TABLE_AHEAD = 32 };
+enum { TIARA_TABLE_AHEAD = 16 };
 void tiara_table_lookup(const struct tiara_map *map, const struct tiara_age *age,
 			const uint64_t *key, const uint64_t *hash, uint32_t cnt,
 			struct tiara_found *found);

@@ -2,7 +2,8 @@
 /*
  * 16-byte atomic words: a load, a CAS, two filters over a line of four, and a pause. Load and CAS are
  * sequentially consistent with each other (docs/design/0003 says where that is needed); `at` is
- * 16-byte aligned, `line` 64-byte. A load never writes: it works on a read-only mapping (word_x86.h).
+ * 16-byte aligned, `line` 64-byte. Where WORD_LOAD_WRITES is 0 a load never writes, so that it works
+ * on a read-only mapping.
  */
 #ifndef TIARA_TABLE_WORD_H
 #define TIARA_TABLE_WORD_H
@@ -17,14 +18,15 @@
 #define TIARA_WORD_ATOMIC 1
 #endif
 #endif
-#if !defined(__x86_64__) || !defined(__AVX2__)
-#define TIARA_WORD_ATOMIC 1
-#endif
 
-#ifdef TIARA_WORD_ATOMIC
+#if defined(TIARA_WORD_ATOMIC)
 #include "word_atomic.h"
-#else
+#elif defined(__x86_64__) && defined(__AVX2__)
 #include "word_x86.h"
+#elif defined(__aarch64__) && defined(__ARM_FEATURE_ATOMICS)
+#include "word_arm.h"
+#else
+#error "needs x86-64 with AVX2 or Armv8.1 with LSE: -march=x86-64-v3, -march=armv8.1-a"
 #endif
 
 #endif

@@ -10,6 +10,8 @@
 
 #include <immintrin.h>
 
+enum { WORD_LOAD_WRITES = 0 };
+
 static inline unsigned __int128
 word_load(const void *at)
 {

@@ -6,8 +6,11 @@
 #include <fcntl.h>
 #include <mntent.h>
 #include <sched.h>
+#include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+
+#include "table/word.h"
 
 static void
 segment_patch(const struct world *w, size_t off, const void *bytes, size_t cnt)
@@ -254,6 +257,35 @@ test_only_control_changes(void)
 	world_end(&w);
 }
 
+/* The permissions of the mapping that begins at `base`, as /proc has them: "rw-s". */
+static void
+segment_permissions(const void *base, char permissions[5])
+{
+	FILE *maps = fopen("/proc/self/maps", "r");
+	unsigned long from = 0;
+
+	CHECK(maps);
+	while (from != (uintptr_t)base)
+		CHECK(fscanf(maps, "%lx-%*x %4s%*[^\n]", &from, permissions) == 2);
+	fclose(maps);
+}
+
+/* A reader cannot write what it reads, but where a 16-byte load needs to be able to. */
+static void
+test_reader_maps_read_only(void)
+{
+	struct tiara_handle *reader;
+	char permissions[5];
+	struct world w;
+
+	world_make(&w);
+	CHECK_OK(tiara_segment_attach(w.path, TIARA_ROLE_READER, &reader, &world_error));
+	segment_permissions(tiara_handle_map(reader)->base, permissions);
+	CHECK(!strcmp(permissions, WORD_LOAD_WRITES ? "rw-s" : "r--s"));
+	tiara_segment_detach(reader);
+	world_end(&w);
+}
+
 /* Names that are no names are refused; a path is taken as it is. */
 static void
 test_open_or_create(void)
@@ -381,6 +413,24 @@ segment_falls_back(const struct world *w)
 	CHECK(segment_files(w->directory) == 0);
 }
 
+/* An emulated program (qemu-user) has them on its machine but cannot map them. */
+static bool
+segment_maps_huge(const struct world *w)
+{
+	char path[300];
+	void *base;
+	int fd;
+
+	snprintf(path, sizeof(path), "%s/probe", w->directory);
+	fd = open(path, O_CREAT | O_RDWR, 0600);
+	base = mmap(NULL, 2097152, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (base != MAP_FAILED)
+		munmap(base, 2097152);
+	close(fd);
+	unlink(path);
+	return base != MAP_FAILED;
+}
+
 /* Where there are huge pages, the segment is on them, and says so. */
 static void
 segment_huge(const struct world *w)
@@ -390,7 +440,8 @@ segment_huge(const struct world *w)
 	bool created;
 
 	if (mount("tmpfs", "/dev/shm", "tmpfs", 0, "size=1g") || mkdir(w->directory, 0700) ||
-	    mount("hugetlbfs", w->directory, "hugetlbfs", 0, "pagesize=2M"))
+	    mount("hugetlbfs", w->directory, "hugetlbfs", 0, "pagesize=2M") ||
+	    !segment_maps_huge(w))
 		_exit(77);
 	CHECK_OK(tiara_segment_open_or_create("t", &world_config, TIARA_ROLE_DATAPLANE, &handle,
 					      &created, path, sizeof(path), &world_error));
@@ -416,6 +467,7 @@ main(void)
 	test_dataplane_start_keeps_the_rest();
 	test_refused_files();
 	test_only_control_changes();
+	test_reader_maps_read_only();
 	test_open_or_create();
 	segment_in_namespace("no space", segment_no_space);
 	segment_in_namespace("fall back to /dev/shm", segment_falls_back);

@@ -18,7 +18,7 @@
 /* CFFI-BEGIN */
 
 enum tiara_role {
-	TIARA_ROLE_READER = 0, /* any number; maps read-only */
+	TIARA_ROLE_READER = 0, /* any number; changes nothing */
 	TIARA_ROLE_DATAPLANE = 1,
 	TIARA_ROLE_CONTROLPLANE = 2,
 };
