@@ -270,10 +270,24 @@ def bulk(run: Run, connections: int) -> Iterator[Row]:
                 yield from map(row, measure(segment(place), connections, run.repeats))
 
 
-# By name: what is measured once, and what for each number of connections. Floods have their own group.
+def flood(run: Run) -> Iterator[Row]:
+    """What a million established connections get through beside a flood."""
+    connections = 131_072 if run.quick else 1_000_000
+    with folders(run, PATH_HEAP_BYTES + table_bytes(1 << 22)) as places:
+        for place in places[-1:]:
+            yield from call("bench-flood", segment(place), connections, run.repeats)
+
+
+def path_once(run: Run) -> Iterator[Row]:
+    """Broken connections and goodput, at one size."""
+    yield from consistency(run)
+    yield from flood(run)
+
+
+# By name: what is measured once, and what for each number of connections.
 GROUPS: dict[str, tuple[Callable[[Run], Iterator[Row]], Callable[[Run, int], Iterator[Row]]]] = {
     "table": (occupancy, table),
-    "path": (consistency, path),
+    "path": (path_once, path),
     "bulk": (publish, bulk),
 }
 

@@ -39,6 +39,7 @@ RUNS = [
     ("bench-bulk", ["100000", "1"], {"push.native", "snapshot.native"}),
     ("bench-publish", ["2"], {"maglev.fill", "publish.change"}),
     ("bench-consistency", ["65536", "8"], {"path.consistency"}),
+    ("bench-flood", ["65536", "1"], {"path.flood"}),
     *(("bench-path", ["131072", mode, "1"], PATH) for mode in ("l2", "ipip", "vxlan")),
 ]
 NONE_AT_ALL = {"broken", "refused"}  # by measure
