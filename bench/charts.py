@@ -157,7 +157,7 @@ def draw_bars(axis: Any, panel: Panel, rows: list[Row]) -> None:
         chosen = {panel.place(r): r["best"] / panel.scale for r in rows if panel.series(r) == name}
         at = [places.index(p) + (i - (len(series) - 1) / 2) * width for p in chosen]
         bars = axis.bar(at, list(chosen.values()), width * 0.92, label=name)
-        axis.bar_label(bars, fmt="%.0f", padding=2, fontsize=7)
+        axis.bar_label(bars, fmt="%.3g", padding=2, fontsize=7)
     axis.set_xticks(range(len(places)), places)
 
 

@@ -143,7 +143,10 @@ load_word(const struct load *load, uint64_t n)
 uint64_t
 load_hash(const struct load *load, uint64_t key)
 {
-	return tiara_hash_inline(key, load->map.segment->table_secret);
+	uint64_t hash = tiara_hash_inline(key, load->map.segment->table_secret);
+
+	__builtin_prefetch(&load->map.bucket[tiara_hash_bucket_1(hash, load->map.bucket_mask)]);
+	return hash;
 }
 
 static uint64_t

@@ -45,6 +45,7 @@ void load_clear(const struct load *load);
 uint64_t load_key(const struct load *load, uint64_t n);
 uint32_t load_backend(const struct load *load, uint64_t key);
 union tiara_word load_word(const struct load *load, uint64_t n);
+/* Asks for the key's bucket too, as the packet path does as soon as it knows a hash. */
 uint64_t load_hash(const struct load *load, uint64_t key);
 
 /* Inserts connections first to first + cnt; how many were refused. Dies if one was there. */
