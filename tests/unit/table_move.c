@@ -13,7 +13,7 @@ static void step(int n);
 enum {
 	BACKEND_LAST = TIARA_BACKEND_LIMIT - 1,
 	MOVER = 9, /* who left a move half done */
-	STEP_CNT = 18,
+	STEP_CNT = 21,
 };
 
 static struct tiara_writer writer = {.owner = 3, .search_max = TIARA_SEARCH_PATH};
