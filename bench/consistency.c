@@ -111,7 +111,7 @@ consistency_change_service(struct bench *b, struct tiara_change *change, uint32_
 	default: /* other weights */
 		break;
 	}
-	world_put_service(w, change, service, idx, cnt, 1000000 + number);
+	world_put_service(w, change, service, TIARA_PROTOCOL_TCP, idx, cnt, 1000000 + number);
 }
 
 static void

@@ -31,6 +31,8 @@ PROGRAMS = ROOT / "build/bench/bench"
 HUGE_PAGE_BYTES = 2 << 20
 HUGE_PAGE_WAIT_S = 20
 PATH_HEAP_BYTES = 512 << 20
+PUBLISH_HEAP_BYTES = 512 << 20
+GRPC_CONNECTIONS_MAX = 16_000_000
 MODES = ("l2", "ipip", "vxlan")
 LARGE = 100_000  # connections: below, a table fits in a cache and its rows say nothing
 CONNECTIONS = [1, 65_536, 1_000_000, 16_000_000, 80_000_000]
@@ -249,10 +251,44 @@ def consistency(run: Run) -> Iterator[Row]:
             yield from call("bench-consistency", segment(place), connections, 100)
 
 
-# By name: what is measured once, and what for each number of connections. Floods have their own group.
+def publish(run: Run) -> Iterator[Row]:
+    """maglev.fill and publish.change; pages are nothing to them."""
+    if enough_memory(run, "publish", PUBLISH_HEAP_BYTES):
+        yield from call("bench-publish", segment(Path("/dev/shm")), max(2, run.repeats))
+
+
+def bulk(run: Run, connections: int) -> Iterator[Row]:
+    """push.native and snapshot.native by libtiara, push.grpc through the API."""
+    from bulk import measure
+
+    if connections < LARGE or not enough_memory(run, "bulk", table_bytes(connections) + connections * 32):
+        return
+    with folders(run, table_bytes(connections) + (64 << 20)) as places:
+        for place in places:
+            yield from call("bench-bulk", segment(place), connections, run.repeats)
+            if connections <= GRPC_CONNECTIONS_MAX:
+                yield from map(row, measure(segment(place), connections, run.repeats))
+
+
+def flood(run: Run) -> Iterator[Row]:
+    """What a million established connections get through beside a flood."""
+    connections = 131_072 if run.quick else 1_000_000
+    with folders(run, PATH_HEAP_BYTES + table_bytes(1 << 22)) as places:
+        for place in places[-1:]:
+            yield from call("bench-flood", segment(place), connections, run.repeats)
+
+
+def path_once(run: Run) -> Iterator[Row]:
+    """Broken connections and goodput, at one size."""
+    yield from consistency(run)
+    yield from flood(run)
+
+
+# By name: what is measured once, and what for each number of connections.
 GROUPS: dict[str, tuple[Callable[[Run], Iterator[Row]], Callable[[Run, int], Iterator[Row]]]] = {
     "table": (occupancy, table),
-    "path": (consistency, path),
+    "path": (path_once, path),
+    "bulk": (publish, bulk),
 }
 
 

@@ -55,6 +55,10 @@ TARGETS = [
     Target("path.established", 40, {**near(65_536), "forward": "ipip"}, at_most=True),
     Target("path.established", 70, {**near(MILLION), "forward": "ipip"}, at_most=True),
     Target("path.new", 10 * MILLION, near(80 * MILLION)),
+    Target("push.native", 10 * MILLION, {**near(16 * MILLION), "page_bytes": 2 << 20}),
+    Target("push.grpc", 4 * MILLION, {**near(16 * MILLION), "page_bytes": 2 << 20}),
+    Target("maglev.fill", 5_000, at_most=True),
+    Target("publish.change", 50_000, at_most=True),
     Target("path.consistency", 0, {"measure": "broken"}, at_most=True),
 ]
 

@@ -212,13 +212,13 @@ world_remove_backend(struct world *w, struct tiara_change *change, uint32_t serv
 }
 
 void
-world_put_service(struct world *w, struct tiara_change *change, uint32_t service,
+world_put_service(struct world *w, struct tiara_change *change, uint32_t service, uint8_t protocol,
 		  const uint32_t *idx, uint32_t idx_cnt, uint64_t seed)
 {
 	static uint32_t rows[WORLD_ROWS];
 	struct tiara_service_spec spec = {.record = {.vip = world_vip(service),
 						     .port = htons(80),
-						     .protocol = 6,
+						     .protocol = protocol,
 						     .use = TIARA_USE_ACTIVE},
 					  .table_cnt = WORLD_ROWS};
 	struct tiara_error error;
@@ -229,7 +229,7 @@ world_put_service(struct world *w, struct tiara_change *change, uint32_t service
 		rows[i] = (uint32_t)(bench_random(&seed) % idx_cnt);
 	for (int i = 0; i < TIARA_STATE_CNT; i++)
 		spec.record.timeout_ticks[i] = TIARA_TIMEOUT_TICKS_MAX;
-	snprintf(spec.service, sizeof(spec.service), "s%u", service);
+	snprintf(spec.service, sizeof(spec.service), "s%u-%u", service, protocol);
 	if (tiara_change_table(change, rows, WORLD_ROWS, idx, idx_cnt, 0, &spec.table_off,
 			       &error) != TIARA_OK ||
 	    tiara_change_service_put(change, &spec, &number, &error) != TIARA_OK)
@@ -249,7 +249,7 @@ world_publish(struct world *w)
 	for (uint32_t s = 0; s < WORLD_SERVICES; s++) {
 		for (uint32_t i = 0; i < WORLD_POOL; i++)
 			world_put_backend(w, change, s, i, TIARA_USE_ACTIVE);
-		world_put_service(w, change, s, w->idx[s], WORLD_POOL, s);
+		world_put_service(w, change, s, TIARA_PROTOCOL_TCP, w->idx[s], WORLD_POOL, s);
 	}
 	if (tiara_change_commit(change, 1, &generation, &error) != TIARA_OK)
 		bench_die("publish", error.message);
@@ -299,7 +299,7 @@ void
 world_open(struct world *w, const char *path, uint64_t connections, const char *mode)
 {
 	struct tiara_segment_config config = {.worker_max = 2,
-					      .service_max = 1024,
+					      .service_max = 2 * WORLD_SERVICES,
 					      .backend_max = WORLD_SERVICES *
 							     (WORLD_POOL + WORLD_SPARE),
 					      .heap_bytes = 256 << 20};

@@ -80,13 +80,14 @@ uint32_t world_backend_server(uint32_t service, uint32_t backend);
 /* The service of a buffer's client. */
 uint32_t world_service(const struct world *w, uint32_t buffer);
 
-/* For changes: a backend of a service, and the service with a table of these backends by a seed. */
+/* For changes: a backend of a service, and the service, for TCP (6) or UDP (17), with a table of these
+ * backends by a seed. */
 void world_put_backend(struct world *w, struct tiara_change *change, uint32_t service,
 		       uint32_t backend, uint8_t use);
 void world_remove_backend(struct world *w, struct tiara_change *change, uint32_t service,
 			  uint32_t backend);
 void world_put_service(struct world *w, struct tiara_change *change, uint32_t service,
-		       const uint32_t *idx, uint32_t idx_cnt, uint64_t seed);
+		       uint8_t protocol, const uint32_t *idx, uint32_t idx_cnt, uint64_t seed);
 
 /* What every row says; no braces. */
 const char *world_params(const struct world *w, const char *more);

@@ -29,8 +29,9 @@ _STATE_BYTE = {
     connection_pb2.CONNECTION_STATE_UDP: 5,
 }
 
-# A control plane that was restarted is found again within a second.
+# A control plane that was restarted is found again within a second; a dump's header names all backends.
 _CHANNEL_OPTIONS = [
+    ("grpc.max_receive_message_length", 64 << 20),
     ("grpc.enable_http_proxy", 0),
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 1000),

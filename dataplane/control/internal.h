@@ -107,6 +107,18 @@ control_generation(const struct tiara_handle *handle)
 /* The oldest generation a worker may use, at most the current one. *worker: who, or -1. */
 uint64_t control_oldest(const struct tiara_handle *handle, int32_t *worker);
 
+/* ---- read.c ---- */
+
+static inline struct tiara_view
+control_view(const struct tiara_handle *handle)
+{
+	return tiara_view_of(&handle->map, control_generation(handle));
+}
+/* True: nothing that was read of the view's blocks has been overwritten meanwhile. */
+bool control_view_valid(const struct tiara_handle *handle, const struct tiara_view *view);
+/* BUSY: it never was in that many tries. */
+enum tiara_status control_view_moving(struct tiara_error *error, int tries);
+
 /* ---- heap.c ---- */
 
 /* Finds what the live roots reach; all else is free. */

@@ -8,7 +8,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-enum { PUSH_BURST = 32, PUSH_TRIES = 16 };
+enum { PUSH_BURST = 256, PUSH_TRIES = 16 };
 
 struct push {
 	struct tiara_handle *handle;
@@ -117,18 +117,18 @@ push_meet(const struct push *p, struct tiara_found *found, const union tiara_wor
 		       : TIARA_BUSY;
 }
 
-/* BUSY: a worker changed the entry meanwhile. */
+/* There was an entry. BUSY: a worker changed it meanwhile; then it is tried again. */
 static enum tiara_status
-push_insert(const struct push *p, uint64_t hash, const union tiara_word *word)
+push_settle(const struct push *p, uint64_t hash, const union tiara_word *word,
+	    struct tiara_found *found)
 {
-	enum tiara_status status = TIARA_BUSY;
-	struct tiara_found found;
+	enum tiara_status status = push_meet(p, found, word);
 
 	for (int i = 0; i < PUSH_TRIES && status == TIARA_BUSY; i++) {
 		status = tiara_table_insert(&p->handle->map, &p->age, &p->handle->state->writer,
-					    hash, word, &found);
+					    hash, word, found);
 		if (status == TIARA_EXISTS)
-			status = push_meet(p, &found, word);
+			status = push_meet(p, found, word);
 	}
 	return status == TIARA_BUSY ? TIARA_CONFLICT : status;
 }
@@ -140,15 +140,19 @@ push_burst(const struct push *p, const struct tiara_packed_connection *record, u
 	const struct tiara_map *map = &p->handle->map;
 	union tiara_word word[PUSH_BURST];
 	uint64_t hash[PUSH_BURST];
+	struct tiara_found found[PUSH_BURST];
+	enum tiara_status status[PUSH_BURST];
 
 	for (uint32_t i = 0; i < cnt; i++) {
 		word[i] = push_word(p, &record[i]);
 		hash[i] = tiara_hash_inline(word[i].key, map->segment->table_secret);
-		__builtin_prefetch(&map->bucket[tiara_hash_bucket_1(hash[i], map->bucket_mask)], 1);
-		__builtin_prefetch(&map->bucket[tiara_hash_bucket_2(hash[i], map->bucket_mask)], 1);
 	}
+	tiara_table_insert_burst(map, &p->age, &p->handle->state->writer, hash, word, cnt, found,
+				 status);
 	for (uint32_t i = 0; i < cnt; i++)
-		result[i] = (uint8_t)push_insert(p, hash[i], &word[i]);
+		result[i] = (uint8_t)(status[i] == TIARA_EXISTS
+					      ? push_settle(p, hash[i], &word[i], &found[i])
+					      : status[i]);
 }
 
 enum tiara_status

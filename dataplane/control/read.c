@@ -17,14 +17,8 @@
 
 enum { READ_TRIES = 100, READ_LIST_BUCKETS = 65536 };
 
-static struct tiara_view
-read_view(const struct tiara_handle *handle)
-{
-	return tiara_view_of(&handle->map, control_generation(handle));
-}
-
-static bool
-read_valid(const struct tiara_handle *handle, const struct tiara_view *view)
+bool
+control_view_valid(const struct tiara_handle *handle, const struct tiara_view *view)
 {
 	if (handle->role == TIARA_ROLE_CONTROLPLANE)
 		return true;
@@ -33,12 +27,12 @@ read_valid(const struct tiara_handle *handle, const struct tiara_view *view)
 	return control_generation(handle) == view->generation;
 }
 
-static enum tiara_status
-read_moving(struct tiara_error *error)
+enum tiara_status
+control_view_moving(struct tiara_error *error, int tries)
 {
 	return control_error(error, TIARA_BUSY, "generation",
 			     "the configuration changed during each of %d reads; read again",
-			     READ_TRIES);
+			     tries);
 }
 
 static enum tiara_status
@@ -75,13 +69,13 @@ tiara_service_read(struct tiara_handle *handle, uint32_t idx, struct tiara_servi
 		   struct tiara_error *error)
 {
 	for (int i = 0; i < READ_TRIES; i++) {
-		struct tiara_view view = read_view(handle);
+		struct tiara_view view = control_view(handle);
 		enum tiara_status status = read_service(&view, idx, spec, error);
 
-		if (read_valid(handle, &view))
+		if (control_view_valid(handle, &view))
 			return status;
 	}
-	return read_moving(error);
+	return control_view_moving(error, READ_TRIES);
 }
 
 static enum tiara_status
@@ -108,13 +102,13 @@ tiara_backend_read(struct tiara_handle *handle, uint32_t idx, struct tiara_backe
 		   struct tiara_error *error)
 {
 	for (int i = 0; i < READ_TRIES; i++) {
-		struct tiara_view view = read_view(handle);
+		struct tiara_view view = control_view(handle);
 		enum tiara_status status = read_backend(&view, idx, spec, error);
 
-		if (read_valid(handle, &view))
+		if (control_view_valid(handle, &view))
 			return status;
 	}
-	return read_moving(error);
+	return control_view_moving(error, READ_TRIES);
 }
 
 /* A service's selection table, or NULL: none, or (for a reader) overwritten meanwhile. */
@@ -156,13 +150,13 @@ tiara_service_rows(struct tiara_handle *handle, uint32_t idx, uint32_t *rows, ui
 	uint32_t room = *cnt;
 
 	for (int i = 0; i < READ_TRIES; i++) {
-		struct tiara_view view = read_view(handle);
+		struct tiara_view view = control_view(handle);
 		enum tiara_status status = read_rows(handle, &view, idx, rows, room, cnt, error);
 
-		if (read_valid(handle, &view))
+		if (control_view_valid(handle, &view))
 			return status;
 	}
-	return read_moving(error);
+	return control_view_moving(error, READ_TRIES);
 }
 
 /* ---- connections ---- */
@@ -221,7 +215,7 @@ tiara_connection_find(struct tiara_handle *handle, tiara_be32 client_addr, tiara
 	const char *name = control_frontend_text(text, vip, port, protocol);
 
 	for (int i = 0; i < READ_TRIES; i++) {
-		struct tiara_view view = read_view(handle);
+		struct tiara_view view = control_view(handle);
 		const struct tiara_frontend *frontend = tiara_frontend_find(&view, vip, port,
 									    protocol);
 		bool found = frontend && frontend->use == TIARA_USE_ACTIVE &&
@@ -229,7 +223,7 @@ tiara_connection_find(struct tiara_handle *handle, tiara_be32 client_addr, tiara
 			     read_find(handle, &view, client_addr, client_port, frontend,
 				       connection);
 
-		if (!read_valid(handle, &view))
+		if (!control_view_valid(handle, &view))
 			continue;
 		if (found)
 			return TIARA_OK;
@@ -238,7 +232,7 @@ tiara_connection_find(struct tiara_handle *handle, tiara_be32 client_addr, tiara
 					      : "there is no service at %s",
 				     name);
 	}
-	return read_moving(error);
+	return control_view_moving(error, READ_TRIES);
 }
 
 struct read_list {
@@ -269,6 +263,7 @@ read_list_entries(const struct tiara_handle *handle, struct read_list *list, uin
 	for (; at < end && at < stop && list->cnt < list->max; at++) {
 		union tiara_word word = tiara_word_plain(slot_load(&entry[at]));
 
+		word = tiara_word_plain(word);
 		if (read_wanted(list, &word))
 			list->connection[list->cnt++] = read_connection(&list->age, &word.entry);
 	}
@@ -291,7 +286,7 @@ tiara_connections_list(struct tiara_handle *handle, uint64_t *cursor, uint32_t s
 	if (*cursor == UINT64_MAX)
 		return TIARA_OK;
 	for (int i = 0; i < READ_TRIES; i++) {
-		struct tiara_view view = read_view(handle);
+		struct tiara_view view = control_view(handle);
 		struct read_list list = {.age = read_age(handle, &view),
 					 .service_idx = service_idx,
 					 .backend_idx = backend_idx,
@@ -299,13 +294,13 @@ tiara_connections_list(struct tiara_handle *handle, uint64_t *cursor, uint32_t s
 					 .max = max};
 		uint64_t next = read_list_entries(handle, &list, *cursor);
 
-		if (!read_valid(handle, &view))
+		if (!control_view_valid(handle, &view))
 			continue;
 		*cursor = next;
 		*cnt = list.cnt;
 		return TIARA_OK;
 	}
-	return read_moving(error);
+	return control_view_moving(error, READ_TRIES);
 }
 
 /* A scan takes too long to be made again: a reader takes the services with it. */
@@ -317,18 +312,18 @@ read_keep_services(struct tiara_handle *handle, struct tiara_view *view, struct 
 	if (!*copy)
 		return control_out_of_memory(error);
 	for (int i = 0; i < READ_TRIES; i++) {
-		*view = read_view(handle);
+		*view = control_view(handle);
 		if (view->generation) {
 			*root = *view->root;
 			memcpy(*copy, view->service, view->service_cnt * sizeof(**copy));
 		}
-		if (!read_valid(handle, view))
+		if (!control_view_valid(handle, view))
 			continue;
 		view->root = root;
 		view->service = *copy;
 		return TIARA_OK;
 	}
-	return read_moving(error);
+	return control_view_moving(error, READ_TRIES);
 }
 
 static bool
@@ -379,6 +374,7 @@ tiara_connections_count(struct tiara_handle *handle, uint64_t *per_service, uint
 	for (uint64_t at = 0; at < end && status == TIARA_OK; at++) {
 		union tiara_word word = tiara_word_plain(slot_load(&entry[at]));
 
+		word = tiara_word_plain(word);
 		if (tiara_word_live(&word) && !tiara_entry_expired(&age, &word))
 			read_count_entry(handle, &age, &word.entry, per_service, per_backend,
 					 usage);

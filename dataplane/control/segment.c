@@ -105,7 +105,8 @@ segment_verify(const char *path, int fd, struct tiara_segment *header, struct ti
 			error, TIARA_LAYOUT, "layout_id",
 			"%s has layout %016" PRIx64 ", this program has %016" PRIx64
 			"; it was not touched; run the version that made it, or remove "
-			"it when its connections may go",
+			"it when its connections may go (`tiara connections dump` and "
+			"`load` take them over)",
 			path, header->layout_id, tiara_layout_id());
 	if (got < (ssize_t)sizeof(*header) ||
 	    !segment_geometry_matches(header, (uint64_t)file.st_size))

@@ -121,6 +121,7 @@ insert_look(struct insert *in, const struct tiara_entry *own, struct insert_look
 		look->live.slot = look->rival.slot = look->room.slot = look->spare.slot = NULL;
 		moves = tiara_move_count(in->map, in->hash);
 		insert_look_bucket(in, 0, own, look);
+		TIARA_STEP(19);
 		look->second = slot_bucket_marked(insert_bucket(in, 0));
 		if (look->second)
 			insert_look_bucket(in, 1, own, look);

@@ -2,6 +2,7 @@
 #include "hash.h"
 #include "move.h"
 #include "slot.h"
+#include "step.h"
 #include "table.h"
 
 enum { LOOKUP_BLOCK = 64 };
@@ -41,8 +42,10 @@ tiara_table_find(const struct tiara_map *map, uint64_t key, uint64_t hash)
 
 	do {
 		moves = tiara_move_count(map, hash);
-		if (lookup_bucket(first, key, &f) ||
-		    (slot_bucket_marked(first) && lookup_bucket(second, key, &f)))
+		if (lookup_bucket(first, key, &f))
+			return f;
+		TIARA_STEP(18);
+		if (slot_bucket_marked(first) && lookup_bucket(second, key, &f))
 			return f;
 	} while (tiara_move_count(map, hash) != moves);
 	return f;

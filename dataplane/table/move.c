@@ -50,8 +50,11 @@ move_note(const struct tiara_map *map, const struct tiara_writer *writer, uint64
 								  : map->segment->worker_max;
 	struct tiara_move_log *log = &map->move_log[owner];
 
-	/* Only we write it. Release: who sees the new cnt (acquire) sees the key. */
-	__atomic_store_n(&log->key[log->cnt % TIARA_MOVE_LOG_KEYS], key, __ATOMIC_RELAXED);
+	/*
+	 * Only we write it. Release: who sees the new cnt (acquire) sees the key; who sees a key that
+	 * was put over an old one (acquire) sees the cnt before it, and so that the old one is lost.
+	 */
+	__atomic_store_n(&log->key[log->cnt % TIARA_MOVE_LOG_KEYS], key, __ATOMIC_RELEASE);
 	__atomic_store_n(&log->cnt, log->cnt + 1, __ATOMIC_RELEASE);
 	__atomic_add_fetch(&map->move[(hash ^ hash >> 32) % TIARA_MOVE_STRIPES], 1,
 			   __ATOMIC_SEQ_CST);
@@ -128,6 +131,7 @@ tiara_move_help(const struct tiara_map *map, struct tiara_writer *writer, uint64
 		struct move_look look = {.frozen.slot = NULL};
 
 		move_look_bucket(first, key, &look);
+		TIARA_STEP(20);
 		move_look_bucket(second, key, &look);
 		TIARA_STEP(16);
 		if (look.frozen.slot)

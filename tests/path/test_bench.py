@@ -36,7 +36,10 @@ RUNS = [
     ("bench-occupancy", ["4096", "2"], {"table.occupancy"}),
     ("bench-scaling", ["100000", "1"], {"table.scaling"}),
     ("bench-churn", ["100000", "20000", "2"], {"table.churn"}),
+    ("bench-bulk", ["100000", "1"], {"push.native", "snapshot.native"}),
+    ("bench-publish", ["2"], {"maglev.fill", "publish.change"}),
     ("bench-consistency", ["65536", "8"], {"path.consistency"}),
+    ("bench-flood", ["65536", "1"], {"path.flood"}),
     *(("bench-path", ["131072", mode, "1"], PATH) for mode in ("l2", "ipip", "vxlan")),
 ]
 NONE_AT_ALL = {"broken", "refused"}  # by measure

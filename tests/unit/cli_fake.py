@@ -43,6 +43,7 @@ class World:
     statistics: node_pb.Statistics = field(default_factory=node_pb.Statistics)
     requests: list[Any] = field(default_factory=list)
     pushed: bytes = b""
+    dump: list[connection_pb.DumpConnectionsResponse] = field(default_factory=list)
     push_refusals: dict[int, int] = field(default_factory=dict)
     fail: dict[str, tuple[grpc.StatusCode, str, list[Any]]] = field(default_factory=dict)
     page: int = 2
@@ -247,6 +248,26 @@ class Connections(connection_grpc.ConnectionServiceServicer):
         return connection_pb.PushConnectionsResponse(
             sequence=chunk.sequence, accepted=count - len(refusals), refusals=refusals
         )
+
+    def DumpConnections(self, request: Any, context: Any) -> Iterator[Any]:
+        self.world.heard("DumpConnections", request, context)
+        yield from self.world.dump or self._pushed()
+
+    def _pushed(self) -> list[connection_pb.DumpConnectionsResponse]:
+        """What was pushed, as connections of the first service and its pool's first backend."""
+        service = next(iter(self.world.services.values()))
+        backend = next(name for name in self.world.backends if name.startswith(service.backend_pool))
+        header = connection_pb.PackedHeader(format=1, record_bytes=RECORD.size)
+        header.services.add(virtual_service=service.name, frontend=service.frontends[0])
+        header.backends.add(backend=backend)
+        chunk = connection_pb.PackedChunk(sequence=1, records=self.world.pushed)
+        count = len(self.world.pushed) // RECORD.size
+        trailer = connection_pb.PackedTrailer(records=count, chunks=1, complete=True, passes=1)
+        return [
+            connection_pb.DumpConnectionsResponse(header=header),
+            connection_pb.DumpConnectionsResponse(chunk=chunk),
+            connection_pb.DumpConnectionsResponse(trailer=trailer),
+        ]
 
     def GetConnection(self, request: Any, context: Any) -> Any:
         self.world.heard("GetConnection", request, context)

@@ -3,16 +3,25 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import stat
+import struct
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from pathlib import Path
+from typing import Any
 
 import grpc
 import pytest
 from conftest import Api, FakeDataplane
 from google.protobuf.duration_pb2 import Duration
+from tiara.native import segment as native
+from tiara.native.snapshot import Snapshot
 from tiara.reconciler import Reconciler
-from tiara.server import StartError, claim_address, node_id
+from tiara.reconciler.dump import STREAMS_MAX
+from tiara.server import StartError, claim_address, node_id, start_api
+from tiara.store import SqliteStore
 from tiara.v1 import backend_pool_pb2 as bp
 from tiara.v1 import connection_pb2 as cn
 from tiara.v1 import node_pb2 as nd
@@ -217,6 +226,136 @@ async def test_push_then_find_and_list(api: Api) -> None:
     statistics = await api.node.GetStatistics(nd.GetStatisticsRequest(count_connections=True))
     assert statistics.connections == 2
     assert [backend.connections for backend in statistics.backends] == [1, 1]
+
+
+async def push_many(api: Api, first: int, count: int) -> None:
+    """Connections of 198.19.0.0/16 to the service's VIP, on b1 and b2 in turn."""
+    header = cn.PackedHeader(
+        format=1,
+        record_bytes=16,
+        services=[cn.PackedService(virtual_service="virtualServices/web", frontend=VIP)],
+        backends=[cn.PackedBackend(backend=f"backendPools/web/backends/b{i}") for i in (1, 2)],
+    )
+    records = b"".join(
+        struct.pack("!IHHIHBB", 0xC6130000 + n, 4000, 0, n % 2, 7, 3, 0) for n in range(first, first + count)
+    )
+    requests = [
+        cn.PushConnectionsRequest(header=header),
+        cn.PushConnectionsRequest(chunk=cn.PackedChunk(sequence=1, records=records)),
+    ]
+    answers = [answer async for answer in api.connections.PushConnections(iter(requests))]
+    assert [answer.accepted for answer in answers] == [count]
+
+
+async def dumped(api: Api, **fields: int) -> list[cn.DumpConnectionsResponse]:
+    """A whole stream."""
+    return [answer async for answer in api.connections.DumpConnections(cn.DumpConnectionsRequest(**fields))]
+
+
+async def kind_of_next(call: Any) -> str:
+    """Which message a stream brings next."""
+    answer: cn.DumpConnectionsResponse = await call.read()
+    return answer.WhichOneof("message") or ""
+
+
+async def test_dump_is_what_is_in_the_table(api: Api) -> None:
+    """Header with names, uids and frontends, numbered chunks, trailer; each connection with its backend."""
+    await make_pool(api)
+    for i in (1, 2):
+        await make_backend(api, i)
+    service = await make_service(api)
+    await push_many(api, 0, 30_000)
+    answers = await dumped(api)
+    assert [answer.WhichOneof("message") for answer in answers] == ["header", "chunk", "trailer"]
+    header, chunk, trailer = answers[0].header, answers[1].chunk, answers[2].trailer
+    assert (header.format, header.record_bytes) == (1, 16)
+    assert list(header.services) == [
+        cn.PackedService(virtual_service=service.name, uid=service.uid, frontend=VIP)
+    ]
+    assert [entry.backend for entry in header.backends] == [f"backendPools/web/backends/b{i}" for i in (1, 2)]
+    assert all(len(entry.uid) == 32 for entry in header.backends)
+    assert (chunk.sequence, len(chunk.records)) == (1, 16 * 30_000)
+    assert trailer == cn.PackedTrailer(records=30_000, chunks=1, complete=True, passes=1)
+    found = {record[0]: record[1:] for record in struct.iter_unpack("!IHHIHBB", chunk.records)}
+    assert found == {0xC6130000 + n: (4000, 0, n % 2, 7, 3, 0) for n in range(30_000)}
+    assert [answer.progress for answer in answers] == [0, 1, 1]
+
+
+async def test_dump_in_formats_known(api: Api) -> None:
+    """An unknown format is refused and those known are listed; 0 is the newest; an empty table is whole."""
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await dumped(api, format=2)
+    assert caught.value.code() is grpc.StatusCode.UNIMPLEMENTED
+    assert "known formats: 1" in (caught.value.details() or "")
+    answers = await dumped(api, format=1)
+    assert [answer.WhichOneof("message") for answer in answers] == ["header", "trailer"]
+    assert answers[1].trailer == cn.PackedTrailer(complete=True, passes=1)
+
+
+@pytest.fixture
+async def large(store: SqliteStore, segment_path: Path, tmp_path: Path) -> AsyncIterator[Api]:
+    """The API beside a table of two million."""
+    native.create(segment_path, connections=1 << 21)
+    fake = FakeDataplane(segment_path)
+    started = await Reconciler.start(store, where=lambda: segment_path)
+    server = await start_api(started, f"unix:{tmp_path}/api.sock", "test")
+    async with grpc.aio.insecure_channel(f"unix:{tmp_path}/api.sock") as channel:
+        yield Api(channel)
+    await server.stop(0)
+    await started.close()
+    fake.stop()
+
+
+async def test_slow_reader_holds_up_the_scan(large: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A reader that pauses: the table is not read into memory ahead of it; then all of it comes."""
+    reads: list[int] = []
+    read = Snapshot.read
+
+    def counted(snapshot: Snapshot, limit: int) -> bytes:
+        reads.append(limit)
+        return read(snapshot, limit)
+
+    monkeypatch.setattr(Snapshot, "read", counted)
+    await make_pool(large)
+    for i in (1, 2):
+        await make_backend(large, i)
+    await make_service(large)
+    for first in range(0, 1_800_000, 60_000):
+        await push_many(large, first, 60_000)
+    stream = aiter(large.connections.DumpConnections(cn.DumpConnectionsRequest()))
+    await anext(stream)
+    await asyncio.sleep(0.7)
+    paused_at = len(reads)
+    await asyncio.sleep(0.3)
+    assert paused_at == len(reads) < 18
+    answers = [answer async for answer in stream]
+    assert sum(len(answer.chunk.records) for answer in answers) == 16 * 1_800_000
+    assert answers[-1].trailer.complete
+    assert len(reads) >= answers[-1].trailer.chunks > 25
+    for _ in range(2 * STREAMS_MAX):  # who goes away in the middle frees his place
+        call = large.connections.DumpConnections(cn.DumpConnectionsRequest())
+        assert await kind_of_next(call) == "header"
+        call.cancel()
+        await asyncio.sleep(0.1)
+
+
+async def test_dumps_are_bounded_and_end_with_their_reader(api: Api, reconciler: Reconciler) -> None:
+    """As many at a time as there may be; one more is refused; those that ended count no more."""
+    calls = []
+    for _ in range(STREAMS_MAX):
+        call = api.connections.DumpConnections(cn.DumpConnectionsRequest())
+        assert await kind_of_next(call) == "header"
+        calls.append(call)
+    # All of an empty table has been sent: the streams end, and others may begin.
+    for call in calls:
+        assert await kind_of_next(call) == "trailer"
+    async with AsyncExitStack() as held:
+        for _ in range(STREAMS_MAX):
+            await held.enter_async_context(reconciler.dumps.open())
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await dumped(api)
+        assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert len(await dumped(api)) == 2
 
 
 async def listed(api: Api, **filters: str) -> list[cn.Connection]:

@@ -1,17 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
 """Every command of `tiara`, against a fake server: what it asks for and exactly what it prints."""
 
+import io
 import json
+import struct
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from textwrap import dedent
+from typing import Any
 
 import pytest
 from cli_fake import World, serving
 from click.testing import CliRunner, Result
 from google.protobuf import json_format
 from ruamel.yaml import YAML
+from tiara import client, packed
 from tiara.cli import values
 from tiara.cli.main import cli
 from tiara.v1 import backend_pool_pb2, connection_pb2, node_pb2, virtual_service_pb2
@@ -32,7 +36,7 @@ def world(tmp_path: Path) -> Iterator[World]:
 def tiara(tmp_path: Path, world: World) -> Tiara:
     """Runs a command line against the fake."""
 
-    def run(line: str, stdin: str = "") -> Result:
+    def run(line: str, stdin: str | bytes = "") -> Result:
         return CliRunner().invoke(cli, ["--server", f"unix:{tmp_path}/api.sock", *line.split()], stdin)
 
     return run
@@ -670,6 +674,154 @@ def test_push_pushes_nothing_of_bad_input(
     result = tiara(line, stdin)
     assert (result.exit_code, result.stderr.splitlines()[-1]) == (2, message)
     assert filled.pushed == b""
+
+
+# Dump and load
+
+
+def record(client_port: int, service: int = 0, backend: int = 0, idle_s: int = 0) -> bytes:
+    """Of an established connection."""
+    return struct.pack("!IHHIHBB", 0xC6120007, client_port, service, backend, idle_s, 3, 0)
+
+
+def fill_dump(world: World, *records: bytes, **trailer: Any) -> None:
+    """Two chunks: services web (two frontends) and gone, backends b1, b9 (gone) and far/x1."""
+    header = connection_pb2.PackedHeader(format=1, record_bytes=16)
+    for name, frontend in (
+        ("web", "tcp:198.18.100.1:443"),
+        ("web", "tcp:198.18.100.1:444"),
+        ("gone", "tcp:198.18.100.9:1"),
+    ):
+        header.services.add(
+            virtual_service=f"virtualServices/{name}", uid="u", frontend=client.parse_frontend(frontend)
+        )
+    for name in ("web/backends/b1", "web/backends/b9", "far/backends/x1", "none/backends/b1"):
+        header.backends.add(backend=f"backendPools/{name}", uid="u")
+    parts: list[dict[str, Any]] = [{"header": header}]
+    for sequence, records_of in enumerate(records, 1):
+        parts.append({"chunk": connection_pb2.PackedChunk(sequence=sequence, records=records_of)})
+    count = sum(map(len, records)) // 16
+    trailer = {"complete": True, "passes": 1, **trailer}
+    parts.append({"trailer": connection_pb2.PackedTrailer(records=count, chunks=len(records), **trailer)})
+    world.dump = [connection_pb2.DumpConnectionsResponse(**part) for part in parts]
+
+
+def test_dump_and_load(tiara: Tiara, filled: World, tmp_path: Path) -> None:
+    """What was dumped is pushed by name, without uids; `connection` and `connections` are one."""
+    file = tmp_path / "table"
+    fill_dump(filled, record(1) + record(2), record(3))
+    result = tiara(f"connections dump {file}")
+    assert (result.exit_code, result.stdout) == (0, f"3 connections dumped to {file}\n"), result.output
+    assert [path.name for path in tmp_path.iterdir() if "table" in path.name] == ["table"]
+    result = tiara(f"connection load --on-conflict replace {file}")
+    assert (result.exit_code, result.stdout) == (0, f"3 of 3 connections loaded from {file}\n"), result.output
+    assert filled.pushed == record(1) + record(2) + record(3)
+    header = pushed_header(filled)
+    assert header.on_conflict == connection_pb2.ON_CONFLICT_REPLACE
+    assert (header.services[0].virtual_service, header.services[0].uid) == ("virtualServices/web", "")
+    assert (header.backends[0].backend, header.backends[0].uid) == ("backendPools/web/backends/b1", "")
+
+
+def test_load_names_what_it_leaves_out(tiara: Tiara, filled: World, tmp_path: Path) -> None:
+    """Missing services, frontends and backends are named with counts; the rest is loaded. It fails."""
+    file = tmp_path / "table"
+    fill_dump(
+        filled,
+        record(1) + record(2, service=2) + record(3, service=1),
+        record(4, backend=1) + record(5, backend=1) + record(6, backend=2) + record(7, backend=3),
+        record(8, idle_s=1800) + record(9, idle_s=1799),
+    )
+    assert tiara(f"connections dump {file}").exit_code == 0
+    filled.push_refusals = {1: connection_pb2.PUSH_REFUSAL_REASON_FULL}
+    result = tiara(f"connections load {file}")
+    assert filled.pushed == record(1) + record(9, idle_s=1799)
+    assert (result.exit_code, result.stdout) == (1, f"0 of 9 connections loaded from {file}\n")
+    assert result.stderr == golden("""
+        tiara: not all connections were loaded
+          1 left out: backendPools/far/backends/x1 is not in the pool of virtualServices/web
+          1 left out: backendPools/none/backends/b1 is not there
+          2 left out: backendPools/web/backends/b9 is not there
+          1 left out: idle for longer than virtualServices/web allows
+          1 left out: virtualServices/gone is not there
+          1 left out: virtualServices/web has no frontend tcp 198.18.100.1:444
+          2 not taken: there was no room in the table
+        """)
+
+
+def test_dump_and_load_as_json(tiara: Tiara, filled: World, tmp_path: Path) -> None:
+    """Programs get the counts; a dump that is not whole is written, and both programs fail."""
+    file = tmp_path / "table"
+    fill_dump(filled, record(1) + record(2, service=2), complete=False, problem="moved too fast", passes=8)
+    result = tiara(f"connections dump --json {file}")
+    assert result.exit_code == 1
+    assert json.loads(result.stdout) == {
+        "file": str(file),
+        "records": 2,
+        "bytes": file.stat().st_size,
+        "passes": 8,
+        "complete": False,
+    }
+    assert "tiara: the dump is not complete: moved too fast\n" in result.stderr
+    result = tiara(f"connections load --json {file}")
+    assert result.exit_code == 1
+    assert json.loads(result.stdout) == {
+        "file": str(file),
+        "records": 2,
+        "accepted": 1,
+        "refused": {},
+        "leftOut": {"virtualServices/gone is not there": 1},
+        "complete": False,
+    }
+    assert "the dump itself was not complete" in result.stderr
+
+
+def test_dump_and_load_by_pipe(tiara: Tiara, filled: World, tmp_path: Path) -> None:
+    """- is stdout and stdin; the summary does not mix with the bytes."""
+    fill_dump(filled, record(1))
+    result = tiara("connections dump -")
+    assert result.exit_code == 0
+    assert result.stderr == "1 connections dumped to -\n"
+    *_, trailer = packed.read(io.BytesIO(result.stdout_bytes))
+    assert isinstance(trailer, connection_pb2.PackedTrailer)
+    loaded = tiara("connections load -", result.stdout_bytes)
+    assert (loaded.exit_code, loaded.stdout) == (0, "1 of 1 connections loaded from -\n"), loaded.output
+    assert filled.pushed == record(1)
+
+
+@pytest.mark.parametrize(
+    ("cut", "message"),
+    [
+        (lambda data: data[:-1], "is truncated in a block DONE; nothing was loaded"),
+        (
+            lambda data: b"#!" + data,
+            "is no dump of connections: it does not begin as one; nothing was loaded",
+        ),
+        (lambda data: data[:40] + b"!" + data[41:], "is damaged: the checksum of a block HEAD is wrong;"),
+        (lambda data: b"", "is empty; nothing was loaded"),
+    ],
+)
+def test_load_loads_nothing_of_a_bad_file(
+    tiara: Tiara, filled: World, tmp_path: Path, cut: Callable[[bytes], bytes], message: str
+) -> None:
+    """It is read to its end before the first record is sent."""
+    file = tmp_path / "table"
+    fill_dump(filled, record(1))
+    assert tiara(f"connections dump {file}").exit_code == 0
+    file.write_bytes(cut(file.read_bytes()))
+    result = tiara(f"connections load {file}")
+    assert result.exit_code == 2
+    assert f"{file} {message}" in result.stderr
+    assert filled.pushed == b""
+
+
+def test_dump_that_breaks_off_leaves_no_file(tiara: Tiara, filled: World, tmp_path: Path) -> None:
+    """Not half of one, and not under another name."""
+    file = tmp_path / "table"
+    fill_dump(filled, record(1))
+    del filled.dump[-1]
+    result = tiara(f"connections dump {file}")
+    assert result.exit_code == 3
+    assert [path for path in tmp_path.iterdir() if "table" in path.name] == []
 
 
 # Completion

@@ -44,7 +44,7 @@ class Shell:
             "TIARA_SERVER": f"unix:{self.folder}/api.sock",
         }
         done = subprocess.run(
-            command, env=environment, capture_output=True, text=True, timeout=60, check=False
+            command, cwd=self.folder, env=environment, capture_output=True, text=True, timeout=60, check=False
         )
         assert done.returncode == 0, done.stderr
         return done.stdout
@@ -79,7 +79,10 @@ def sessions(block: str) -> list[tuple[str, str]]:
 
 @pytest.mark.parametrize(
     ("page", "languages"),
-    [(README, ["console", "python"]), (PAGE, ["console", "python", "console", "python", "console"])],
+    [
+        (README, ["console", "python"]),
+        (PAGE, ["console", "python", "console", "python", "console", "console"]),
+    ],
 )
 def test_the_pages_have_examples(page: Path, languages: list[str]) -> None:
     """A page without them would pass the tests below."""
@@ -106,7 +109,7 @@ def test_the_page_s_examples_run_and_print_what_they_say(shell: Shell) -> None:
     """All that docs/api.md shows."""
     run_examples(shell, PAGE)
     assert sorted(shell.world.services) == ["virtualServices/shop", "virtualServices/web"]
-    assert len(shell.world.pushed) == (2 + 100) * 16
+    assert len(shell.world.pushed) == 2 * (2 + 100) * 16  # and loaded from a dump
 
 
 def test_the_page_lists_the_exit_codes_of_the_help(shell: Shell) -> None:

@@ -3,14 +3,17 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
+from contextlib import aclosing
 
-from tiara.api.convert import connection_out, frontend_in, protocol_in
+from tiara.api.convert import connection_out, frontend_in, frontend_out, protocol_in
 from tiara.api.pages import Token, after, page_size
 from tiara.domain.checks import check_ipv4, check_range
+from tiara.domain.dataplane import BackendKey, ServiceKey
 from tiara.domain.errors import InvalidField, Unimplemented
 from tiara.domain.layout import Limit, OnConflict
-from tiara.domain.names import parse_backend_name, parse_service_name
+from tiara.domain.model import Frontend, Protocol
+from tiara.domain.names import backend_name, parse_backend_name, parse_service_name, service_name
 from tiara.domain.observed import PushResult
 from tiara.reconciler import PushBackend, PushService, PushSession, Reconciler
 from tiara.reconciler.push import RECORD_BYTES
@@ -45,6 +48,28 @@ class ConnectionServicer(connection_pb2_grpc.ConnectionServiceServicer):
             if chunk.sequence != sequence:
                 raise InvalidField("chunk.sequence", f"is {chunk.sequence}, but {sequence} comes next")
             yield _push_out(sequence, await session.push(chunk.records))
+
+    async def DumpConnections(
+        self, request: pb.DumpConnectionsRequest, context: object
+    ) -> AsyncIterator[pb.DumpConnectionsResponse]:
+        """Header, chunks, trailer."""
+        _check_format("format", request.format or Limit.PACKED_FORMAT)
+        async with self._reconciler.dumps.open() as dump:
+            yield pb.DumpConnectionsResponse(header=_header_out(dump.services, dump.backends))
+            sequence = 0
+            async with aclosing(dump.chunks()) as chunks:
+                async for chunk in chunks:
+                    sequence += 1
+                    packed = pb.PackedChunk(sequence=sequence, records=chunk.records)
+                    yield pb.DumpConnectionsResponse(chunk=packed, progress=chunk.progress)
+            trailer = pb.PackedTrailer(
+                records=dump.records,
+                chunks=sequence,
+                complete=not dump.problem,
+                problem=dump.problem,
+                passes=dump.passes,
+            )
+            yield pb.DumpConnectionsResponse(trailer=trailer, progress=1)
 
     async def GetConnection(self, request: pb.GetConnectionRequest, context: object) -> pb.Connection:
         """Looks one up."""
@@ -81,10 +106,7 @@ class ConnectionServicer(connection_pb2_grpc.ConnectionServiceServicer):
         if request.WhichOneof("message") != "header":
             raise InvalidField("header", "must be the first message of the stream")
         header = request.header
-        if header.format != Limit.PACKED_FORMAT:
-            raise Unimplemented(
-                f"header.format: {header.format} is not known; known formats: {Limit.PACKED_FORMAT}"
-            )
+        _check_format("header.format", header.format)
         if header.record_bytes != RECORD_BYTES:
             raise InvalidField("header.record_bytes", f"{header.record_bytes} is not {RECORD_BYTES}")
         policy = next((to for value, to in _ON_CONFLICT.items() if value == header.on_conflict), None)
@@ -104,6 +126,11 @@ def _chunk_of(request: pb.PushConnectionsRequest) -> pb.PackedChunk:
     return request.chunk
 
 
+def _check_format(field: str, number: int) -> None:
+    if number != Limit.PACKED_FORMAT:
+        raise Unimplemented(f"{field}: {number} is not known; known formats: {Limit.PACKED_FORMAT}")
+
+
 def _service_in(field: str, entry: pb.PackedService) -> PushService:
     service = parse_service_name(f"{field}.virtual_service", entry.virtual_service)
     frontend = frontend_in(f"{field}.frontend", entry.frontend) if entry.HasField("frontend") else None
@@ -112,6 +139,24 @@ def _service_in(field: str, entry: pb.PackedService) -> PushService:
 
 def _backend_in(field: str, entry: pb.PackedBackend) -> PushBackend:
     return PushBackend(*parse_backend_name(f"{field}.backend", entry.backend), entry.uid)
+
+
+def _header_out(services: Sequence[ServiceKey], backends: Sequence[BackendKey]) -> pb.PackedHeader:
+    return pb.PackedHeader(
+        format=Limit.PACKED_FORMAT,
+        record_bytes=RECORD_BYTES,
+        services=[
+            pb.PackedService(
+                virtual_service=service_name(service),
+                uid=uid,
+                frontend=frontend_out(Frontend(address, Protocol(protocol), port)),
+            )
+            for service, uid, address, port, protocol in services
+        ],
+        backends=[
+            pb.PackedBackend(backend=backend_name(pool, backend), uid=uid) for pool, backend, uid in backends
+        ],
+    )
 
 
 def _push_out(sequence: int, result: PushResult) -> pb.PushConnectionsResponse:

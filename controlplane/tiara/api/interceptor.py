@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import aclosing
 from typing import Any, NoReturn
 
 import grpc
@@ -37,6 +38,10 @@ class ErrorInterceptor(grpc.aio.ServerInterceptor):
             return grpc.unary_unary_rpc_method_handler(
                 self._unary(method, handler), response_serializer=handler.response_serializer
             )
+        if handler.unary_stream:
+            return grpc.unary_stream_rpc_method_handler(
+                self._answers(method, handler), response_serializer=handler.response_serializer
+            )
         if handler.stream_stream:
             return grpc.stream_stream_rpc_method_handler(
                 self._stream(method, handler), response_serializer=handler.response_serializer
@@ -47,6 +52,17 @@ class ErrorInterceptor(grpc.aio.ServerInterceptor):
         async def call(raw: bytes, context: _Context) -> Any:
             try:
                 return await handler.unary_unary(_parse(handler, raw), context)
+            except Exception as error:
+                await self._abort(method, context, error)
+
+        return call
+
+    def _answers(self, method: str, handler: Any) -> Any:
+        async def call(raw: bytes, context: _Context) -> AsyncIterator[Any]:
+            try:
+                async with aclosing(handler.unary_stream(_parse(handler, raw), context)) as responses:
+                    async for response in responses:
+                        yield response
             except Exception as error:
                 await self._abort(method, context, error)
 

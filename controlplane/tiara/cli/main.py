@@ -8,6 +8,7 @@ from tiara.cli import errors
 from tiara.cli.backend import backend
 from tiara.cli.backend_setup import backend_setup
 from tiara.cli.connection import connection
+from tiara.cli.connection_file import dump, load
 from tiara.cli.node import node, stats, version
 from tiara.cli.pool import pool
 from tiara.cli.service import service
@@ -24,8 +25,15 @@ Completion: eval "$(_TIARA_COMPLETE=bash_source tiara)"; zsh_source and
 fish_source for those shells."""
 
 
+_ALSO = {"connections": "connection"}
+
+
 class Program(click.Group):
     """Turns a failed call into a message and an exit code, whatever command made it."""
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """`tiara connections` is `tiara connection`: it reads better before dump and load."""
+        return super().get_command(ctx, _ALSO.get(cmd_name, cmd_name))
 
     def invoke(self, ctx: click.Context) -> object:
         """Runs the command."""
@@ -67,6 +75,9 @@ def cli(ctx: click.Context, /, **_options: object) -> None:
     """
     ctx.obj = session_of(ctx)
 
+
+connection.add_command(dump)
+connection.add_command(load)
 
 for command in (pool, backend, backend_setup, service, connection, stats, node, traffic, version):
     cli.add_command(command)

@@ -14,7 +14,9 @@ from tiara.domain.layout import OnConflict, Role, Status
 from tiara.domain.model import Protocol
 from tiara.native import convert
 from tiara.native._libtiara import ffi, lib
+from tiara.native.call import call as _call
 from tiara.native.errors import NativeError
+from tiara.native.snapshot import Snapshot
 from tiara.native.values import (
     BackendSlot,
     CollectInfo,
@@ -226,6 +228,16 @@ class Segment:
         )
         return Usage(usage.live, usage.differ, usage.capacity, tuple(services), tuple(backends))
 
+    @contextmanager
+    def snapshot(self) -> Iterator[Snapshot]:
+        """All connections as packed records, without stopping anything; any role may."""
+        out = ffi.new("struct tiara_snapshot **")
+        _call(lib.tiara_snapshot_begin, self._handle, out)
+        try:
+            yield Snapshot(out[0])
+        finally:
+            lib.tiara_snapshot_end(out[0])
+
     def counters(self) -> Counters:
         """Sums over workers."""
         total = ffi.new("struct tiara_worker_counters *")
@@ -359,14 +371,6 @@ class Change:
         out = ffi.new("uint32_t *")
         _call(function, self._change, spec, out)
         return int(out[0])
-
-
-def _call(function: Any, *arguments: Any) -> Status:
-    error = ffi.new("struct tiara_error *")
-    status = function(*arguments, error)
-    if status not in (lib.TIARA_OK, lib.TIARA_UNCHANGED):
-        raise convert.raised(status, error)
-    return Status(status)
 
 
 def _words(numbers: Sequence[int]) -> Any:

@@ -25,6 +25,7 @@ from tiara.reconciler.actuator import Actuator, Applied, Sighting
 from tiara.reconciler.catalogue import Catalogue
 from tiara.reconciler.census import Census
 from tiara.reconciler.configuration import Configuration, Room, now_ms
+from tiara.reconciler.dump import Dumps
 from tiara.reconciler.observed import Observed
 from tiara.reconciler.progress import Progress
 from tiara.reconciler.push import Dictionaries, PushBackend, PushService, PushSession, resolve
@@ -57,6 +58,7 @@ class Reconciler:
         self._actuator = actuator
         self._native = ThreadPoolExecutor(1, thread_name_prefix="native")
         self._census = Census(actuator.path)
+        self.dumps = Dumps(actuator.path)
         self._progress = Progress()
         self._observed = Observed(clock_ms)
         self._monitor = Monitor(self._probed)

@@ -287,7 +287,9 @@ class PackedHeader(_message.Message):
     record_bytes: _builtins.int
     """Bytes of a record: 16 in format 1."""
     on_conflict: Global___OnConflict.ValueType
-    """What happens to a connection that is in the table with another backend. Unspecified means KEEP."""
+    """What happens to a connection that is in the table with another backend. Unspecified means KEEP;
+    unspecified in a dump.
+    """
     @_builtins.property
     def services(self) -> _containers.RepeatedCompositeFieldContainer[Global___PackedService]:
         """A record's service position counts here."""
@@ -323,7 +325,7 @@ class PackedService(_message.Message):
     UID_FIELD_NUMBER: _builtins.int
     FRONTEND_FIELD_NUMBER: _builtins.int
     virtual_service: _builtins.str
-    """"virtualServices/{service}" """
+    """"virtualServices/{service}"."""
     uid: _builtins.str
     """Empty means any; otherwise another uid is refused."""
     @_builtins.property
@@ -354,7 +356,7 @@ class PackedBackend(_message.Message):
     BACKEND_FIELD_NUMBER: _builtins.int
     UID_FIELD_NUMBER: _builtins.int
     backend: _builtins.str
-    """"backendPools/{pool}/backends/{backend}" """
+    """"backendPools/{pool}/backends/{backend}"."""
     uid: _builtins.str
     """Empty means any; otherwise another uid is refused."""
     def __init__(
@@ -373,7 +375,7 @@ Global___PackedBackend: _TypeAlias = PackedBackend  # noqa: Y015
 
 @_typing.final
 class PackedChunk(_message.Message):
-    """Records of one batch: all are checked before the first is inserted."""
+    """Records of one batch. Pushed: all are checked before the first is inserted."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -489,3 +491,105 @@ class PushRefusal(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___PushRefusal: _TypeAlias = PushRefusal  # noqa: Y015
+
+@_typing.final
+class DumpConnectionsRequest(_message.Message):
+    """Asks for all connections of the table."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FORMAT_FIELD_NUMBER: _builtins.int
+    format: _builtins.int
+    """The packed format wanted. 0 means 1. Another: UNIMPLEMENTED, and the message lists those known."""
+    def __init__(
+        self,
+        *,
+        format: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["format", b"format"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DumpConnectionsRequest: _TypeAlias = DumpConnectionsRequest  # noqa: Y015
+
+@_typing.final
+class DumpConnectionsResponse(_message.Message):
+    """A header, then chunks, then a trailer. A stream without a trailer is not whole."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    HEADER_FIELD_NUMBER: _builtins.int
+    CHUNK_FIELD_NUMBER: _builtins.int
+    TRAILER_FIELD_NUMBER: _builtins.int
+    PROGRESS_FIELD_NUMBER: _builtins.int
+    progress: _builtins.float
+    """How much of the table was read, from 0 to 1. May fall: a pass may have to be made again."""
+    @_builtins.property
+    def header(self) -> Global___PackedHeader:
+        """First, once. Its dictionaries hold everything in use at the begin, with uids and frontends."""
+
+    @_builtins.property
+    def chunk(self) -> Global___PackedChunk:
+        """Any number."""
+
+    @_builtins.property
+    def trailer(self) -> Global___PackedTrailer:
+        """Last, once."""
+
+    def __init__(
+        self,
+        *,
+        header: Global___PackedHeader | None = ...,
+        chunk: Global___PackedChunk | None = ...,
+        trailer: Global___PackedTrailer | None = ...,
+        progress: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["chunk", b"chunk", "header", b"header", "message", b"message", "trailer", b"trailer"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["chunk", b"chunk", "header", b"header", "message", b"message", "progress", b"progress", "trailer", b"trailer"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_message: _TypeAlias = _typing.Literal["header", "chunk", "trailer"]  # noqa: Y015
+    _WhichOneofArgType_message: _TypeAlias = _typing.Literal["message", b"message"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_message) -> _WhichOneofReturnType_message | None: ...
+
+Global___DumpConnectionsResponse: _TypeAlias = DumpConnectionsResponse  # noqa: Y015
+
+@_typing.final
+class PackedTrailer(_message.Message):
+    """Ends a packed stream."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RECORDS_FIELD_NUMBER: _builtins.int
+    CHUNKS_FIELD_NUMBER: _builtins.int
+    COMPLETE_FIELD_NUMBER: _builtins.int
+    PROBLEM_FIELD_NUMBER: _builtins.int
+    PASSES_FIELD_NUMBER: _builtins.int
+    records: _builtins.int
+    """In all chunks. A connection may be there twice, as its entry may move meanwhile."""
+    chunks: _builtins.int
+    """Chunks before this."""
+    complete: _builtins.bool
+    """True: every connection that was in the table all the time from the header to here is in the stream."""
+    problem: _builtins.str
+    """Why not. Empty where complete."""
+    passes: _builtins.int
+    """Passes over the table: more than 1 where entries moved faster than they could be followed."""
+    def __init__(
+        self,
+        *,
+        records: _builtins.int = ...,
+        chunks: _builtins.int = ...,
+        complete: _builtins.bool = ...,
+        problem: _builtins.str = ...,
+        passes: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["chunks", b"chunks", "complete", b"complete", "passes", b"passes", "problem", b"problem", "records", b"records"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PackedTrailer: _TypeAlias = PackedTrailer  # noqa: Y015

@@ -40,6 +40,11 @@ class ConnectionServiceStub:
                 request_serializer=tiara_dot_v1_dot_connection__pb2.PushConnectionsRequest.SerializeToString,
                 response_deserializer=tiara_dot_v1_dot_connection__pb2.PushConnectionsResponse.FromString,
                 _registered_method=True)
+        self.DumpConnections = channel.unary_stream(
+                '/tiara.v1.ConnectionService/DumpConnections',
+                request_serializer=tiara_dot_v1_dot_connection__pb2.DumpConnectionsRequest.SerializeToString,
+                response_deserializer=tiara_dot_v1_dot_connection__pb2.DumpConnectionsResponse.FromString,
+                _registered_method=True)
         self.GetConnection = channel.unary_unary(
                 '/tiara.v1.ConnectionService/GetConnection',
                 request_serializer=tiara_dot_v1_dot_connection__pb2.GetConnectionRequest.SerializeToString,
@@ -58,6 +63,14 @@ class ConnectionServiceServicer:
 
     def PushConnections(self, request_iterator, context):
         """Puts connections into the table before or while their packets come.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DumpConnections(self, request, context):
+        """All of the table as a packed stream, without stopping anything. Left out is what a push would
+        refuse: expired connections, those of removed services or backends, those of client port 0.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -84,6 +97,11 @@ def add_ConnectionServiceServicer_to_server(servicer, server):
                     servicer.PushConnections,
                     request_deserializer=tiara_dot_v1_dot_connection__pb2.PushConnectionsRequest.FromString,
                     response_serializer=tiara_dot_v1_dot_connection__pb2.PushConnectionsResponse.SerializeToString,
+            ),
+            'DumpConnections': grpc.unary_stream_rpc_method_handler(
+                    servicer.DumpConnections,
+                    request_deserializer=tiara_dot_v1_dot_connection__pb2.DumpConnectionsRequest.FromString,
+                    response_serializer=tiara_dot_v1_dot_connection__pb2.DumpConnectionsResponse.SerializeToString,
             ),
             'GetConnection': grpc.unary_unary_rpc_method_handler(
                     servicer.GetConnection,
@@ -124,6 +142,33 @@ class ConnectionService:
             '/tiara.v1.ConnectionService/PushConnections',
             tiara_dot_v1_dot_connection__pb2.PushConnectionsRequest.SerializeToString,
             tiara_dot_v1_dot_connection__pb2.PushConnectionsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DumpConnections(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/tiara.v1.ConnectionService/DumpConnections',
+            tiara_dot_v1_dot_connection__pb2.DumpConnectionsRequest.SerializeToString,
+            tiara_dot_v1_dot_connection__pb2.DumpConnectionsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -35,6 +35,10 @@ class ConnectionServiceStub:
     def __new__(cls, channel: _aio.Channel) -> ConnectionServiceAsyncStub: ...
     PushConnections: _grpc.StreamStreamMultiCallable[_connection_pb2.PushConnectionsRequest, _connection_pb2.PushConnectionsResponse]
     """Puts connections into the table before or while their packets come."""
+    DumpConnections: _grpc.UnaryStreamMultiCallable[_connection_pb2.DumpConnectionsRequest, _connection_pb2.DumpConnectionsResponse]
+    """All of the table as a packed stream, without stopping anything. Left out is what a push would
+    refuse: expired connections, those of removed services or backends, those of client port 0.
+    """
     GetConnection: _grpc.UnaryUnaryMultiCallable[_connection_pb2.GetConnectionRequest, _connection_pb2.Connection]
     """Looks one up."""
     ListConnections: _grpc.UnaryUnaryMultiCallable[_connection_pb2.ListConnectionsRequest, _connection_pb2.ListConnectionsResponse]
@@ -47,6 +51,10 @@ class ConnectionServiceAsyncStub(ConnectionServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     PushConnections: _aio.StreamStreamMultiCallable[_connection_pb2.PushConnectionsRequest, _connection_pb2.PushConnectionsResponse]  # type: ignore[assignment]
     """Puts connections into the table before or while their packets come."""
+    DumpConnections: _aio.UnaryStreamMultiCallable[_connection_pb2.DumpConnectionsRequest, _connection_pb2.DumpConnectionsResponse]  # type: ignore[assignment]
+    """All of the table as a packed stream, without stopping anything. Left out is what a push would
+    refuse: expired connections, those of removed services or backends, those of client port 0.
+    """
     GetConnection: _aio.UnaryUnaryMultiCallable[_connection_pb2.GetConnectionRequest, _connection_pb2.Connection]  # type: ignore[assignment]
     """Looks one up."""
     ListConnections: _aio.UnaryUnaryMultiCallable[_connection_pb2.ListConnectionsRequest, _connection_pb2.ListConnectionsResponse]  # type: ignore[assignment]
@@ -62,6 +70,16 @@ class ConnectionServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_connection_pb2.PushConnectionsResponse], _abc.AsyncIterator[_connection_pb2.PushConnectionsResponse]]:
         """Puts connections into the table before or while their packets come."""
+
+    @_abc_1.abstractmethod
+    def DumpConnections(
+        self,
+        request: _connection_pb2.DumpConnectionsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_connection_pb2.DumpConnectionsResponse], _abc.AsyncIterator[_connection_pb2.DumpConnectionsResponse]]:
+        """All of the table as a packed stream, without stopping anything. Left out is what a push would
+        refuse: expired connections, those of removed services or backends, those of client port 0.
+        """
 
     @_abc_1.abstractmethod
     def GetConnection(

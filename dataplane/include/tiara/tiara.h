@@ -226,6 +226,44 @@ enum tiara_status tiara_connections_count(struct tiara_handle *handle, uint64_t 
 					  uint64_t *per_backend, struct tiara_usage *usage,
 					  struct tiara_error *error);
 
+/*
+ * A snapshot of the live table in packed v1 records, of any handle, without stopping anybody. Every
+ * connection that is in the table from begin to done is given, perhaps twice (entries move); left out
+ * are those that a push would refuse: expired, of a removed service or backend, of client port 0.
+ * Positions count in dictionaries of what was in use at the begin; what gets another name meanwhile
+ * is left out. End it before the handle is detached.
+ */
+struct tiara_snapshot;
+struct tiara_snapshot_info {
+	uint64_t records;  /* given so far */
+	uint64_t followed; /* keys looked up because their entries had moved */
+	uint64_t scanned_buckets;
+	uint64_t left_buckets; /* of this pass */
+	uint32_t passes;       /* begun: more than one when moves were faster than the scan */
+	uint32_t service_cnt;  /* positions of the dictionaries */
+	uint32_t backend_cnt;
+	bool done;
+};
+enum tiara_status tiara_snapshot_begin(struct tiara_handle *handle,
+				       struct tiara_snapshot **snapshot, struct tiara_error *error);
+/* The dictionaries: what a position meant at the begin. NOT_FOUND past the end. */
+enum tiara_status tiara_snapshot_service(const struct tiara_snapshot *snapshot, uint32_t pos,
+					 struct tiara_service_spec *spec,
+					 struct tiara_error *error);
+enum tiara_status tiara_snapshot_backend(const struct tiara_snapshot *snapshot, uint32_t pos,
+					 struct tiara_backend_spec *spec,
+					 struct tiara_error *error);
+/*
+ * Up to max (at least 4) records, perhaps none before info->done: reads at most 65,536 buckets a
+ * call. BUSY: entries moved faster than 8 passes could follow. After any status but OK call no more:
+ * the snapshot is not whole, though all that was given, this call's records too, is right.
+ */
+enum tiara_status tiara_snapshot_next(struct tiara_snapshot *snapshot,
+				      struct tiara_packed_connection *record, uint32_t max,
+				      uint32_t *cnt, struct tiara_snapshot_info *info,
+				      struct tiara_error *error);
+void tiara_snapshot_end(struct tiara_snapshot *snapshot); /* NULL is allowed */
+
 /* ---- counters: sums over workers, read without stopping anyone ---- */
 
 enum tiara_status tiara_counters_read(struct tiara_handle *handle,

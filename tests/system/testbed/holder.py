@@ -27,7 +27,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 PACE_S = 0.185
-SILENCE_S = 5.0
+SILENCE_S = float(os.environ.get("TIARA_TESTBED_SILENCE_S", "5"))
 OPEN_AT_ONCE = 64
 OPEN_FILES = 16384
 OPEN_WAIT_S = 8.0

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import time
@@ -53,7 +54,8 @@ class Report:
 class Traffic:
     """The holder's process in the client's namespace."""
 
-    def __init__(self, topology: Topology) -> None:
+    def __init__(self, topology: Topology, silence_s: float = 5.0) -> None:
+        """A flow without an answer for `silence_s` is broken."""
         path = Path(__file__).with_name("holder.py")
         self._log = (topology.log_folder / "holder.log").open("ab")
         self._process = subprocess.Popen(
@@ -62,6 +64,7 @@ class Traffic:
             stdout=subprocess.PIPE,
             stderr=self._log,
             start_new_session=True,
+            env={**os.environ, "TIARA_TESTBED_SILENCE_S": str(silence_s)},
         )
 
     def __enter__(self) -> Traffic:
