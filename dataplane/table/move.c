@@ -82,8 +82,8 @@ move_look_bucket(struct tiara_bucket *bucket, uint64_t key, struct move_look *lo
 			look->claim = f;
 		else if (f.word.entry.flags & TIARA_ENTRY_MOVING)
 			look->frozen = f;
-		else
-			look->arrived = f;
+		else if (!look->arrived.slot || !reuse_in_transit(&look->arrived.word))
+			look->arrived = f; /* never two; if there were, the moving one first */
 	}
 }
 
