@@ -37,16 +37,12 @@ connection_lookup(struct tiara_worker *w, struct tiara_frame *f, uint16_t cnt)
 		connection_take(&at[i]->found, &found[i]);
 }
 
-/* What the next two steps and forward read and write of each backend. */
 static void
 connection_prefetch(struct tiara_worker *w, const struct tiara_frame *f, uint16_t cnt)
 {
-	for (uint16_t i = 0; i < cnt; i++) {
-		if (!f[i].found.slot)
-			continue;
-		__builtin_prefetch(&w->view.backend[f[i].found.word.entry.backend_idx]);
-		__builtin_prefetch(&w->backend_counters[f[i].found.word.entry.backend_idx], 1);
-	}
+	for (uint16_t i = 0; i < cnt; i++)
+		if (f[i].found.slot)
+			tiara_backend_prefetch(w, f[i].found.word.entry.backend_idx);
 }
 
 /* A backend that is down may be a false alarm: only who loses nothing leaves it. */

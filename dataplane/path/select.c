@@ -54,5 +54,8 @@ tiara_select_wk(struct tiara_worker *w, struct tiara_frame *f, uint16_t cnt)
 	}
 	for (uint16_t i = 0; i < cnt; i++)
 		if (row[i])
+			tiara_backend_prefetch(w, *row[i]);
+	for (uint16_t i = 0; i < cnt; i++)
+		if (row[i])
 			select_take(w, &f[i], *row[i]);
 }

@@ -68,6 +68,14 @@ tiara_backend_use(const struct tiara_view *view, uint32_t backend_idx)
 	return backend_idx < view->backend_cnt ? view->backend[backend_idx].use : TIARA_USE_FREE;
 }
 
+/* What the next steps and forward read and write of a backend. */
+static inline void
+tiara_backend_prefetch(const struct tiara_worker *w, uint32_t backend_idx)
+{
+	__builtin_prefetch(&w->view.backend[backend_idx]);
+	__builtin_prefetch(&w->backend_counters[backend_idx], 1);
+}
+
 /* Good enough to send a packet to: what is DOWN may be a false alarm. */
 static inline bool
 tiara_backend_exists(const struct tiara_view *view, uint32_t backend_idx)
