@@ -50,6 +50,7 @@ class Run:
     seconds: int
     pages: str  # 4k, 2m or both
     quick: bool
+    largest: int  # connections: churn takes its time, and only there
     notes: list[str]
 
     def note(self, text: str) -> None:
@@ -217,7 +218,10 @@ def table(run: Run, connections: int) -> Iterator[Row]:
             yield from call("bench-table", segment(place), connections, run.repeats)
             yield from call("bench-tail", segment(place), connections)
             yield from call("bench-scaling", segment(place), connections, run.repeats)
-            yield from call("bench-churn", segment(place), connections, connections // CHURN, run.seconds)
+            if connections == run.largest:
+                yield from call(
+                    "bench-churn", segment(place), connections, connections // CHURN, run.seconds
+                )
     if run.pages != "2m":
         yield from rte_hash(run, connections, 4096)
     if run.pages != "4k":
@@ -233,13 +237,13 @@ def occupancy(run: Run) -> Iterator[Row]:
 
 
 def path(run: Run, connections: int) -> Iterator[Row]:
-    """path.established, path.new and path.latency for each way of forwarding."""
+    """path.established, path.new and path.latency; each way of forwarding, over a million by IPIP alone."""
     need_bytes = PATH_HEAP_BYTES + table_bytes(max(connections, 1 << 22))
     if not enough_memory(run, "path", need_bytes * 2):
         return
     with folders(run, need_bytes) as places:
         for place in places:
-            for mode in MODES:
+            for mode in MODES if connections <= 1_000_000 else ("ipip",):
                 yield from call("bench-path", segment(place), connections, mode, run.repeats)
 
 
@@ -358,14 +362,15 @@ def main() -> None:
     args = parser.parse_args()
     if unknown := set(args.group) - set(GROUPS):
         parser.error(f"no group {', '.join(sorted(unknown))}; there are: {', '.join(GROUPS)}")
+    connections = args.connections or ([1_000_000] if args.quick else CONNECTIONS)
     run = Run(
         repeats=args.repeats or (1 if args.quick else 3),
         seconds=args.seconds or (2 if args.quick else 30),
         pages=args.pages,
         quick=args.quick,
+        largest=max(connections),
         notes=[],
     )
-    connections = args.connections or ([1_000_000] if args.quick else CONNECTIONS)
     rows = measure(run, args.group or list(GROUPS), connections)
     show(rows)
     targets.show(rows)

@@ -125,6 +125,7 @@ class Copy:
         folder = self.folder / build
         if not (folder / "build.ninja").exists():
             run([*OPTIONS[build], str(folder), str(self.tree)], self.folder, f"{build} cannot be set up")
+        self.ninja(build, "build.ninja")  # a folder from before may not know of new tests
 
     def ninja(self, build: str, target: str) -> None:
         run(["ninja", "-C", str(self.folder / build), target], self.folder, "does not compile")
