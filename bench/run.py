@@ -219,9 +219,7 @@ def table(run: Run, connections: int) -> Iterator[Row]:
             yield from call("bench-tail", segment(place), connections)
             yield from call("bench-scaling", segment(place), connections, run.repeats)
             if connections == run.largest:
-                yield from call(
-                    "bench-churn", segment(place), connections, connections // CHURN, run.seconds
-                )
+                yield from call("bench-churn", segment(place), connections, connections // CHURN, run.seconds)
     if run.pages != "2m":
         yield from rte_hash(run, connections, 4096)
     if run.pages != "4k":
