@@ -59,10 +59,14 @@ static void
 insert_look_key(const struct insert *in, struct tiara_bucket *bucket, const struct tiara_entry *own,
 		struct insert_look *look)
 {
-	for (uint32_t match = word_match(bucket, in->word.key); match; match &= match - 1) {
+	uint32_t match = word_match(bucket, in->word.key);
+
+	if (own >= bucket->entry && own < bucket->entry + TIARA_BUCKET_ENTRIES)
+		match &= ~(1u << (own - bucket->entry));
+	for (; match; match &= match - 1) {
 		struct tiara_found f = insert_load(bucket, (uint32_t)__builtin_ctz(match));
 
-		if (f.slot == own || f.word.key != in->word.key)
+		if (f.word.key != in->word.key)
 			continue;
 		if (f.word.entry.state == TIARA_STATE_TENTATIVE)
 			look->rival = f;
