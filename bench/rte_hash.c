@@ -116,7 +116,7 @@ int
 main(int argc, char **argv)
 {
 	struct bench b = {.hash = NULL};
-	double hit[BENCH_REPEATS_MAX], add[BENCH_REPEATS_MAX];
+	double hit[BENCH_REPEATS_MAX] = {0}, add[BENCH_REPEATS_MAX] = {0};
 	uint64_t state = 42;
 	char params[80];
 	int repeats;
