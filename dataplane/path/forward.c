@@ -76,15 +76,18 @@ forward_one(struct tiara_worker *w, struct tiara_frame *f)
 	return forward_verdict(f);
 }
 
-/* The next hops of the burst, asked for together. */
+/* The next hops of the burst, and the lines that tunnels' headers go into, asked for together. */
 static void
 forward_prefetch(const struct tiara_worker *w, const struct tiara_frame *f, uint16_t cnt)
 {
-	for (uint16_t i = 0; i < cnt; i++)
-		if (f[i].verdict == TIARA_VERDICT_NONE)
-			tiara_neighbour_prefetch(
-				w->map,
-				forward_next_hop(w->node, w->view.backend[f[i].backend_idx].addr));
+	for (uint16_t i = 0; i < cnt; i++) {
+		if (f[i].verdict != TIARA_VERDICT_NONE)
+			continue;
+		tiara_neighbour_prefetch(
+			w->map,
+			forward_next_hop(w->node, w->view.backend[f[i].backend_idx].addr));
+		__builtin_prefetch(f[i].data - 1, 1);
+	}
 }
 
 void
