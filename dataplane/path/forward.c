@@ -84,8 +84,7 @@ forward_prefetch(const struct tiara_worker *w, const struct tiara_frame *f, uint
 		if (f[i].verdict != TIARA_VERDICT_NONE)
 			continue;
 		tiara_neighbour_prefetch(
-			w->map,
-			forward_next_hop(w->node, w->view.backend[f[i].backend_idx].addr));
+			w->map, forward_next_hop(w->node, w->view.backend[f[i].backend_idx].addr));
 		__builtin_prefetch(f[i].data - 1, 1);
 	}
 }
