@@ -117,18 +117,21 @@ push_meet(const struct push *p, struct tiara_found *found, const union tiara_wor
 		       : TIARA_BUSY;
 }
 
-/* There was an entry. BUSY: a worker changed it meanwhile; then it is tried again. */
+/*
+ * There was an entry when the burst was inserted; a record before this one may have replaced it since,
+ * so it is looked for again. BUSY: a worker changed it meanwhile; then once more.
+ */
 static enum tiara_status
-push_settle(const struct push *p, uint64_t hash, const union tiara_word *word,
-	    struct tiara_found *found)
+push_settle(const struct push *p, uint64_t hash, const union tiara_word *word)
 {
-	enum tiara_status status = push_meet(p, found, word);
+	enum tiara_status status = TIARA_BUSY;
+	struct tiara_found found;
 
 	for (int i = 0; i < PUSH_TRIES && status == TIARA_BUSY; i++) {
 		status = tiara_table_insert(&p->handle->map, &p->age, &p->handle->state->writer,
-					    hash, word, found);
+					    hash, word, &found);
 		if (status == TIARA_EXISTS)
-			status = push_meet(p, found, word);
+			status = push_meet(p, &found, word);
 	}
 	return status == TIARA_BUSY ? TIARA_CONFLICT : status;
 }
@@ -150,9 +153,8 @@ push_burst(const struct push *p, const struct tiara_packed_connection *record, u
 	tiara_table_insert_burst(map, &p->age, &p->handle->state->writer, hash, word, cnt, found,
 				 status);
 	for (uint32_t i = 0; i < cnt; i++)
-		result[i] = (uint8_t)(status[i] == TIARA_EXISTS
-					      ? push_settle(p, hash[i], &word[i], &found[i])
-					      : status[i]);
+		result[i] = (uint8_t)(status[i] == TIARA_EXISTS ? push_settle(p, hash[i], &word[i])
+								: status[i]);
 }
 
 enum tiara_status

@@ -169,6 +169,25 @@ test_push_needs_what_is_in_use(void)
 	world_end(&w);
 }
 
+/* Each in its turn: the last one has it, though it asks for what was there before the second. */
+static void
+test_push_replaces_in_order(void)
+{
+	struct tiara_packed_connection r[3] = {connections_record(1), connections_record(1),
+					       connections_record(1)};
+	struct tiara_connection c;
+	uint8_t result[3];
+	struct world w;
+
+	connections_world(&w);
+	r[1].backend_pos = htonl(1);
+	CHECK_OK(connections_push(&w, r, 3, TIARA_CONFLICT_REPLACE, result));
+	CHECK(result[0] == TIARA_OK && result[1] == TIARA_OK && result[2] == TIARA_OK);
+	CHECK_OK(connections_find(w.control, &r[0], &c));
+	CHECK(c.backend_idx == 0);
+	world_end(&w);
+}
+
 /* KEEP reports another backend's connection and leaves it; REPLACE takes it; the same is no conflict. */
 static void
 test_push_conflicts(void)
@@ -439,6 +458,7 @@ main(void)
 	test_push_refuses_whole_batch();
 	test_push_needs_what_is_in_use();
 	test_push_conflicts();
+	test_push_replaces_in_order();
 	test_push_full();
 	test_list_and_count();
 	test_dead_connections_are_not_shown();
