@@ -6,15 +6,6 @@
 #include "path/stage.h"
 #include "path/tcp.h"
 
-/* By its parts, as it was written: a wide load of what narrow stores have just written stalls. */
-static void
-connection_take(struct tiara_found *to, const struct tiara_found *from)
-{
-	to->slot = from->slot;
-	to->word.key = from->word.key;
-	to->word.value = from->word.value;
-}
-
 static void
 connection_lookup(struct tiara_worker *w, struct tiara_frame *f, uint16_t cnt)
 {
@@ -34,7 +25,7 @@ connection_lookup(struct tiara_worker *w, struct tiara_frame *f, uint16_t cnt)
 		return;
 	tiara_table_lookup(w->map, &w->age, key, hash, n, found);
 	for (uint32_t i = 0; i < n; i++)
-		connection_take(&at[i]->found, &found[i]);
+		tiara_found_set(&at[i]->found, found[i].slot, found[i].word);
 }
 
 static void

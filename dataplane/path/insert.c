@@ -70,7 +70,7 @@ insert_batch(struct tiara_worker *w, struct insert_batch *batch)
 	tiara_table_insert_burst(w->map, &w->age, &w->writer, batch->hash, batch->word, batch->cnt,
 				 found, status);
 	for (uint32_t i = 0; i < batch->cnt; i++) {
-		batch->frame[i]->found = found[i];
+		tiara_found_set(&batch->frame[i]->found, found[i].slot, found[i].word);
 		insert_result(w, batch->frame[i], status[i]);
 	}
 }
@@ -83,6 +83,7 @@ insert_one(struct tiara_worker *w, struct tiara_frame *f, struct insert_batch *b
 
 	if (f->found.slot && tiara_table_replace(w->map, &w->writer, &f->found, &word)) {
 		tiara_event_wk(w, TIARA_EVENT_CONNECTION_RESELECTED);
+		tiara_unconfirmed_add_wk(w, f);
 		return;
 	}
 	batch->frame[batch->cnt] = f;

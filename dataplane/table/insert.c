@@ -134,15 +134,6 @@ insert_look(struct insert *in, const struct tiara_entry *own, struct insert_look
 		 in->looks <= INSERT_LOOKS_MAX);
 }
 
-/* By its parts, as lookups do. */
-static void
-insert_tell(struct tiara_found *found, struct tiara_entry *slot, union tiara_word word)
-{
-	found->slot = slot;
-	found->word.key = word.key;
-	found->word.value = tiara_word_plain(word).value;
-}
-
 static bool
 insert_exists(const struct insert *in, const struct insert_look *look)
 {
@@ -214,8 +205,10 @@ insert_settle(struct insert *in, const struct tiara_found *own, struct tiara_fou
 		    (look.rival.slot && insert_yields(in, &look.rival))) {
 			reuse_clear(in->writer, own);
 			TIARA_STEP(3);
-			insert_tell(found, look.live.slot, look.live.word);
-			return lost ? INSERT_EXISTS : INSERT_AGAIN;
+			if (!lost)
+				return INSERT_AGAIN;
+			tiara_found_set(found, look.live.slot, tiara_word_plain(look.live.word));
+			return INSERT_EXISTS;
 		}
 		if (!look.live.slot && !look.rival.slot)
 			break;
@@ -225,7 +218,7 @@ insert_settle(struct insert *in, const struct tiara_found *own, struct tiara_fou
 	if (!reuse_swap(in->writer, own, in->word))
 		return INSERT_AGAIN;
 	TIARA_STEP(5);
-	insert_tell(found, own->slot, in->word);
+	tiara_found_set(found, own->slot, in->word);
 	return INSERT_DONE;
 }
 
@@ -238,7 +231,7 @@ insert_try(struct insert *in, struct tiara_found *found)
 
 	insert_look(in, NULL, &look);
 	if (insert_exists(in, &look)) {
-		insert_tell(found, look.live.slot, look.live.word);
+		tiara_found_set(found, look.live.slot, tiara_word_plain(look.live.word));
 		return INSERT_EXISTS;
 	}
 	if (look.live.slot && reuse_in_transit(&look.live.word)) {

@@ -18,9 +18,7 @@ lookup_bucket(struct tiara_bucket *bucket, uint64_t key, struct tiara_found *fou
 
 		if (w.key != key || !tiara_word_live(&w))
 			continue;
-		found->slot = slot;
-		found->word.key = key;
-		found->word.value = tiara_word_plain(w).value;
+		tiara_found_set(found, slot, tiara_word_plain(w));
 		return true;
 	}
 	found->slot = NULL;

@@ -35,6 +35,15 @@ struct tiara_found {
 	union tiara_word word;
 };
 
+/* By its parts: a wide load of what narrow stores have just written waits for them. */
+static inline void
+tiara_found_set(struct tiara_found *found, struct tiara_entry *slot, union tiara_word word)
+{
+	found->slot = slot;
+	found->word.key = word.key;
+	found->word.value = word.value;
+}
+
 /* Who changes entries. Private to one thread; no two living threads have one owner number. */
 struct tiara_writer {
 	uint8_t owner;       /* worker number or TIARA_OWNER_CONTROL */

@@ -13,14 +13,7 @@
 #include "table/neighbour.h"
 #include "table/slot.h"
 #include "world.h"
-
-#define CHECK(cond)                                                                                \
-	do {                                                                                       \
-		if (!(cond)) {                                                                     \
-			fprintf(stderr, "%s:%d: not so: %s\n", __FILE__, __LINE__, #cond);         \
-			exit(1);                                                                   \
-		}                                                                                  \
-	} while (0)
+#include "check.h"
 
 enum {
 	BUCKETS = 4096,
@@ -302,6 +295,27 @@ test_confirmation(void)
 	finish();
 }
 
+/* A client that begins anew in its closing entry is unconfirmed again, and waits in the ring as others do. */
+static void
+test_begun_anew(void)
+{
+	uint32_t next;
+
+	start();
+	hold(1, 1);
+	send(TIARA_BE32(0x0a000001), 40000, TIARA_PROTOCOL_TCP, TIARA_TCP_FIN | TIARA_TCP_ACK);
+	burst();
+	next = t.world.worker.unconfirmed_next;
+	send_held(1, true);
+	burst();
+	CHECK(event(TIARA_EVENT_CONNECTION_RESELECTED) == 1);
+	CHECK(find_held(1).word.entry.flags & TIARA_ENTRY_UNCONFIRMED);
+	CHECK(t.world.worker.writer.unconfirmed == 1);
+	CHECK(t.world.worker.unconfirmed_next == next + 1);
+	CHECK(t.ring[next] == find_held(1).word.key);
+	finish();
+}
+
 /* A restarted data plane counts on from what is there; others' unconfirmed ones count too. */
 static void
 test_balance_is_shared(void)
@@ -329,6 +343,7 @@ main(void)
 		test_flood_on_a_full_table((enum kind)kind);
 	}
 	test_confirmation();
+	test_begun_anew();
 	test_balance_is_shared();
 	return 0;
 }
