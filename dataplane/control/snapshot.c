@@ -3,10 +3,10 @@
  * The live table as packed records, while workers insert, move, touch and remove. Only reads: a
  * reader's read-only mapping will do, and no worker waits.
  *
- * Why a connection K that is in the table from begin to end is given (perhaps twice). A begin is the
- * moment when every owner's move log has been noted (`seen`); a circle is every bucket once, after
- * it. All accesses below are acquire or stronger, so what is written before a word is gone is seen
- * by who finds it gone.
+ * Why a connection K that is in the table from begin to end is given: once, and again each time that
+ * it moves. A begin is the moment when every owner's move log has been noted (`seen`); a circle is
+ * every bucket once, after it. All accesses below are acquire or stronger, so what is written before
+ * a word is gone is seen by who finds it gone.
  *
  * 1. At the begin K has a live word. If it has two (docs/design/0007: MOVING and ARRIVING), take the
  *    newer, ARRIVING. Call its slot t.

@@ -26,7 +26,7 @@ struct trial {
 	struct tiara_writer mover;
 	struct tiara_view view;
 	struct tiara_age age;
-	uint8_t times[KEYS_MAX];
+	uint32_t times[KEYS_MAX]; /* given in this snapshot; a key that moves often, hundreds of times */
 	struct tiara_packed_connection last[KEYS_MAX];
 	struct tiara_snapshot_info info;
 	bool stop;
