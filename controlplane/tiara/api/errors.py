@@ -15,6 +15,7 @@ from tiara.domain.errors import (
     FailedPrecondition,
     InvalidField,
     NotFound,
+    OutOfRange,
     StoreError,
     TiaraError,
     Unavailable,
@@ -32,6 +33,7 @@ _CODES: tuple[tuple[type[TiaraError], int], ...] = (
     (Exhausted, code_pb2.RESOURCE_EXHAUSTED),
     (Unavailable, code_pb2.UNAVAILABLE),
     (DeadlineExceeded, code_pb2.DEADLINE_EXCEEDED),
+    (OutOfRange, code_pb2.OUT_OF_RANGE),
     (Unimplemented, code_pb2.UNIMPLEMENTED),
     (StoreError, code_pb2.INTERNAL),
 )

@@ -70,6 +70,10 @@ class DeadlineExceeded(TiaraError):
     """It was not done in the time the caller gave."""
 
 
+class OutOfRange(TiaraError):
+    """What is asked for is no longer kept."""
+
+
 class Unimplemented(TiaraError):
     """This server does not know that format or feature."""
 
