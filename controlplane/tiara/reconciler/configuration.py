@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from tiara.domain.errors import Aborted, AlreadyExists, Exhausted, FailedPrecondition, NotFound
+from tiara.domain.history import Record
 from tiara.domain.model import Backend, Drain, Frontend, Pool, Resource, VirtualService
 from tiara.domain.names import backend_name, pool_name, service_name
 from tiara.domain.selection import backends_allowed
@@ -255,7 +256,7 @@ class Configuration:
     async def _commit(self, put: Sequence[Resource], removed: Sequence[Resource]) -> int:
         changes: list[Change] = [Put(value, value.revision) for value in put]
         changes += [Delete(value.name, value.revision) for value in removed]
-        revision = await self._store.commit(changes)
+        revision = await self._store.commit(changes, Record())
         stored = [replace(value, revision=revision) for value in put]
         for value in stored:
             self.catalogue.put(value)
