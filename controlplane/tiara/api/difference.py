@@ -23,7 +23,9 @@ def change_out(difference: Difference, affected: int = 0, *, fields: bool = True
     """One resource's change; without ``fields`` only what happened to it."""
     before, after = _flat(difference.before), _flat(difference.after)
     paths = sorted(path for path in before.keys() | after.keys() if before.get(path) != after.get(path))
-    changes = [pb.FieldChange(path=path, before=before.get(path), after=after.get(path)) for path in paths]
+    changes = [
+        pb.FieldChange(path=path, before=before.get(path, ""), after=after.get(path, "")) for path in paths
+    ]
     return pb.ResourceChange(
         action=_action(difference),
         name=difference.name,
