@@ -352,7 +352,7 @@ def _opened_unprivileged(path: Path) -> str:
     path.with_name(path.name + ".lock").chmod(0o666)
     path.chmod(0o444)
     path.parent.chmod(0o555)
-    command = [sys.executable, "-c", _READ_ONLY, path]
+    command = [sys.executable, "-c", _READ_ONLY, str(path)]
     answer = subprocess.run(command, check=True, capture_output=True, text=True)
     path.parent.chmod(0o755)
     return answer.stdout
@@ -384,11 +384,14 @@ async def test_becomes_read_only(tmp_path: Path) -> None:
     await store.close()
 
 
+def _kill_at_each_statement(folder: Path) -> int:
+    killer = Path(__file__).with_name("store_killed.py")
+    return int(subprocess.check_output([sys.executable, str(killer), str(folder)]))
+
+
 async def test_killed_in_a_commit(tmp_path: Path) -> None:
     """A kill before any statement leaves resources, history and events of one moment, and a whole file."""
-    command = [sys.executable, Path(__file__).with_name("store_killed.py"), tmp_path]
-    answer = await asyncio.to_thread(subprocess.check_output, command)
-    count = int(answer)
+    count = await asyncio.to_thread(_kill_at_each_statement, tmp_path)
     assert count > 12
     seen = [await _state(tmp_path / f"{statement}.db") for statement in range(count)]
     assert set(seen) == {(1, "first", "first"), (2, "second", "first")}
