@@ -89,7 +89,7 @@ def test_addresses_change_hands_in_one_write() -> None:
     check(draft)
     draft = Draft(catalogue(backend(1), backend(2)))
     draft.put(backend(3, address=2), "backend")
-    with pytest.raises(AlreadyExists, match="backend.address: 198.18.0.2 belongs to .*/b1 already"):
+    with pytest.raises(AlreadyExists, match=r"backend\.address: 198\.18\.0\.2 belongs to .*/b1 already"):
         check(draft)
 
 
@@ -158,7 +158,10 @@ def test_owner_prunes_its_own_only() -> None:
     )
     draft = Draft(held)
     Wanted("ops", ((backend(3), "b[0]"),)).draw(draft, 5, lambda: "u" * 32)
-    assert [(one.name[-2:], one.after is None) for one in draft.differences()] == [("b1", True), ("b3", False)]
+    assert [(one.name[-2:], one.after is None) for one in draft.differences()] == [
+        ("b1", True),
+        ("b3", False),
+    ]
     assert draft.find("backendPools/web/backends/b3") == replace(backend(3), owner="ops")
     with pytest.raises(FailedPrecondition, match="declared by owner 'dev', not 'ops'"):
         Wanted("ops", ((backend(2), "b[0]"),)).draw(Draft(held), 5, lambda: "u" * 32)

@@ -28,7 +28,12 @@ def take(given: pb.BackendPool, *paths: str) -> pb.BackendPool:
 def test_no_mask_takes_what_is_set() -> None:
     """Server-set fields are ignored."""
     found = take(pb.BackendPool(name="x", uid="y", selection_rows=509))
-    assert (found.name, found.uid, found.selection_rows, found.fail_open) == ("backendPools/web", "u", 509, True)
+    assert (found.name, found.uid, found.selection_rows, found.fail_open) == (
+        "backendPools/web",
+        "u",
+        509,
+        True,
+    )
 
 
 def test_star_takes_everything() -> None:

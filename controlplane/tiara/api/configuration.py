@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -13,7 +13,7 @@ from tiara.api.difference import change_out, resource_out
 from tiara.api.fields import under
 from tiara.api.pages import Token, after, page_size
 from tiara.domain.checks import check_id
-from tiara.domain.errors import InvalidField
+from tiara.domain.errors import InvalidField, Unimplemented
 from tiara.domain.history import Entry
 from tiara.domain.model import Backend, Drain, Pool, Resource, VirtualService
 from tiara.domain.names import (
@@ -85,6 +85,15 @@ class ConfigurationServicer(configuration_pb2_grpc.ConfigurationServiceServicer)
         return pb.ListRevisionsResponse(
             revisions=[_revision_out(entry, fields=False) for entry in entries], next_page_token=token
         )
+
+    async def ListEvents(self, request: pb.ListEventsRequest, context: object) -> pb.ListEventsResponse:
+        """What happened by itself."""
+        raise Unimplemented("events are not listed yet")
+
+    async def Watch(self, request: pb.WatchRequest, context: object) -> AsyncIterator[pb.WatchResponse]:
+        """Desired state, and every change of it from then on."""
+        raise Unimplemented("there is no watch yet")
+        yield
 
     async def _wanted(
         self, request: pb.PlanConfigurationRequest | pb.ApplyConfigurationRequest
