@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import aclosing, suppress
 from typing import Any
 
@@ -31,7 +31,7 @@ _Context = grpc.aio.ServicerContext[Any, Any]
 
 async def watch(
     reconciler: Reconciler, request: pb.WatchRequest, context: _Context
-) -> AsyncIterator[pb.WatchResponse]:
+) -> AsyncGenerator[pb.WatchResponse, None]:
     """See proto/tiara/v1/configuration.proto."""
     heartbeat_s = _heartbeat_ms(request) / 1000
     reader = Reader()
