@@ -20,8 +20,10 @@ from tiara.domain.model import (
     Frontend,
     HealthCheck,
     HttpCheck,
+    Policy,
     Pool,
     Protocol,
+    SlowStart,
     Timeouts,
     VirtualService,
     Vxlan,
@@ -35,6 +37,14 @@ HTTP_POOL = Pool(
     "d" * 32,
     Forwarding.L2,
     health_check=HealthCheck(443, http=HttpCheck("/up", "a.example", ((200, 204), (401, 401)), True, True)),
+)
+RAMPING_POOL = Pool(
+    "slow",
+    "e" * 32,
+    Forwarding.L2,
+    policy=Policy.RENDEZVOUS,
+    source_affinity=True,
+    slow_start=SlowStart(90_000),
 )
 SERVICE = VirtualService(
     "web", "c" * 32, (Frontend("198.18.100.1", Protocol.UDP, 53),), "web", Timeouts(udp=9), create_ms=7
@@ -77,10 +87,10 @@ async def test_everything_survives_a_restart(reopen: Callable[[], Awaitable[Stor
     """Resources come back as they were written, with the revision of their last write."""
     store = await reopen()
     assert await store.commit([Put(POOL, 0), Put(BACKEND, 0)]) == 1
-    assert await store.commit([Put(SERVICE, 0), Put(HTTP_POOL, 0)]) == 2
+    assert await store.commit([Put(SERVICE, 0), Put(HTTP_POOL, 0), Put(RAMPING_POOL, 0)]) == 2
     expected = Snapshot(
         2,
-        (replace(HTTP_POOL, revision=2), replace(POOL, revision=1)),
+        (replace(HTTP_POOL, revision=2), replace(RAMPING_POOL, revision=2), replace(POOL, revision=1)),
         (replace(BACKEND, revision=1),),
         (replace(SERVICE, revision=2),),
     )

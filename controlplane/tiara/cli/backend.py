@@ -132,12 +132,12 @@ def health_text(found: pb.Backend) -> Text:
 
 
 def state_text(found: pb.Backend) -> Text:
-    """active, draining, draining 28s (until its connections are moved) or drained."""
+    """active, ramping 30 % (of its weight), draining, draining 28s (until its connections move), drained."""
     status = found.status
     if status.drained:
         return Text("drained", "yellow")
     if not status.draining:
-        return Text("active")
+        return Text(f"ramping {status.ramp_percent} %", "cyan") if status.ramp_percent else Text("active")
     if not status.HasField("drain_deadline"):
         return Text("draining", "yellow")
     return Text(f"draining {values.duration(values.until(status.drain_deadline))}", "yellow")
