@@ -6,6 +6,7 @@ A second implementation joins the contract by one more line in ``OPENERS``.
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
@@ -29,6 +30,7 @@ from tiara.domain.model import (
     Vxlan,
 )
 from tiara.store import Delete, Put, Snapshot, SqliteStore, Store
+from tiara.store.codec import decode, encode
 
 POOL = Pool("web", "a" * 32, Forwarding.VXLAN, Vxlan(7), health_check=HealthCheck(80), create_ms=5)
 BACKEND = Backend("web", "b1", "b" * 32, "198.18.0.11", weight=3, drain=Drain(99), create_ms=6)
@@ -96,6 +98,13 @@ async def test_everything_survives_a_restart(reopen: Callable[[], Awaitable[Stor
     )
     assert await store.load() == expected
     assert await (await reopen()).load() == expected
+
+
+def test_records_of_before_have_defaults() -> None:
+    """A pool that was stored before there were affinity and slow start has neither."""
+    fields = json.loads(encode(POOL))
+    del fields["source_affinity"], fields["slow_start"]
+    assert decode(POOL.name, json.dumps(fields), 3) == replace(POOL, revision=3)
 
 
 async def test_revision_never_goes_back(reopen: Callable[[], Awaitable[Store]]) -> None:

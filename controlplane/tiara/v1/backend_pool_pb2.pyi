@@ -67,7 +67,7 @@ class _SelectionPolicyEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Selec
     """Weighted round robin: the most even shares; most rows move when backends change."""
     SELECTION_POLICY_RENDEZVOUS: _SelectionPolicy.ValueType  # 3
     """Weighted rendezvous hashing: when backends change exactly their rows move; shares differ by
-    chance, of 655 rows by about 4 %.
+    chance: of about 655 rows by 4 %, now and then by 10 %.
     """
 
 class SelectionPolicy(_SelectionPolicy, metaclass=_SelectionPolicyEnumTypeWrapper):
@@ -81,7 +81,7 @@ SELECTION_POLICY_WEIGHTED_ROUND_ROBIN: SelectionPolicy.ValueType  # 2
 """Weighted round robin: the most even shares; most rows move when backends change."""
 SELECTION_POLICY_RENDEZVOUS: SelectionPolicy.ValueType  # 3
 """Weighted rendezvous hashing: when backends change exactly their rows move; shares differ by
-chance, of 655 rows by about 4 %.
+chance: of about 655 rows by 4 %, now and then by 10 %.
 """
 Global___SelectionPolicy: _TypeAlias = SelectionPolicy  # noqa: Y015
 
