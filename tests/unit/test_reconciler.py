@@ -8,6 +8,7 @@ import time
 from array import array
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -30,7 +31,7 @@ from tiara.domain.model import (
 from tiara.native import Segment
 from tiara.native import segment as native
 from tiara.reconciler import PushBackend, PushService, Reconciler
-from tiara.store import SqliteStore
+from tiara.store import Put, SqliteStore
 
 FRONTEND = Frontend("198.18.100.1", Protocol.TCP, 80)
 
@@ -417,18 +418,20 @@ async def test_slow_start_after_coming_back(
     }
 
 
-async def test_drained_before_a_restart_ramps_after_it(
-    dataplane: FakeDataplane, start: Start, segment_path: Path, clock: Clock
+async def test_undrained_while_away_ramps(
+    dataplane: FakeDataplane, start: Start, segment_path: Path, clock: Clock, store: SqliteStore
 ) -> None:
-    """What took no connections when the control plane ended has no whole weight to come back to."""
+    """A control plane killed between storing an undrain and applying it: the next one begins the ramp."""
     await ramping(reconciler := await start(), clock)
     clock.ms += 9000
     await ramp_of(segment_path, "b2", 10)
     drained = await reconciler.configuration.drain_backend("web", "b2", None)
     await reconciler.wait_applied(drained.revision, 10)
-    reconciler = await start()
-    await reconciler.configuration.undrain_backend("web", "b2")
-    await ramp_of(segment_path, "b2", 1)
+    await reconciler.close()
+    await store.commit([Put(replace(drained, drain=None), drained.revision)])
+    await start()
+    await until(lambda: selected(segment_path) == {"b0", "b1", "b2"})
+    assert held(segment_path)["b2"].ramp_tenths == 1
 
 
 async def test_without_slow_start_a_weight_counts_at_once(

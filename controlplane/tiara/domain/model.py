@@ -142,10 +142,6 @@ class Timeouts:
             check_range(field, getattr(self, field), 1, 32768)
 
 
-SLOW_START_MAX_MS = 86_400_000
-"""A day."""
-
-
 @dataclass(frozen=True, slots=True)
 class SlowStart:
     """A backend that begins to take new connections comes to its whole weight after ``duration_ms``."""
@@ -154,7 +150,7 @@ class SlowStart:
 
     def validate(self) -> None:
         """Checks every field."""
-        _check_ms("duration", self.duration_ms, 1000, SLOW_START_MAX_MS)
+        _check_ms("duration", self.duration_ms, 1000, 86_400_000)
 
 
 @dataclass(frozen=True, slots=True)

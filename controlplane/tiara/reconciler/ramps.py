@@ -6,8 +6,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-from tiara.domain.model import SLOW_START_MAX_MS, Backend
+from tiara.domain.model import Backend
 from tiara.planner import RAMP_WHOLE, Seen, ramp_at, ramp_since
+
+_LONG_AGO = 0
+"""1970: a ramp that began then is over. A whole weight stays whole, whatever slow start its pool gets."""
 
 
 class Ramps:
@@ -27,7 +30,7 @@ class Ramps:
         """
         for uid in tenths.keys() & pools.keys() - self._since.keys():
             if tenths[uid]:
-                self._since[uid] = self._clock_ms() - self._elapsed(tenths[uid], pools[uid])
+                self._since[uid] = self._began(tenths[uid], pools[uid])
 
     def seen(self, backend: Backend, seen: Seen) -> Seen:
         """For the planner: with the ramp's step as of now."""
@@ -37,6 +40,7 @@ class Ramps:
         self._since.setdefault(backend.uid, self._clock_ms())
         ramp = self._ramp(backend)
         if ramp == RAMP_WHOLE:
+            self._since[backend.uid] = _LONG_AGO
             return seen
         self._expect(backend, ramp + 1)
         return replace(seen, ramp=ramp)
@@ -68,6 +72,7 @@ class Ramps:
         due = self._since[backend.uid] + ramp_since(ramp, self._duration_ms(backend.pool))
         self._due[backend.pool] = min(due, self._due.get(backend.pool, due))
 
-    def _elapsed(self, ramp: int, pool: str) -> int:
-        """At most: a whole weight stays whole, whatever slow start its pool is given later."""
-        return SLOW_START_MAX_MS if ramp >= RAMP_WHOLE else ramp_since(ramp, self._duration_ms(pool))
+    def _began(self, ramp: int, pool: str) -> int:
+        if ramp >= RAMP_WHOLE:
+            return _LONG_AGO
+        return self._clock_ms() - ramp_since(ramp, self._duration_ms(pool))
