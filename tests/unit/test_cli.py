@@ -601,6 +601,7 @@ def test_json_is_proto_json_with_zeros(tiara: Tiara, filled: World) -> None:
         "draining": False,
         "drained": False,
         "reason": "connect: refused",
+        "disabled": False,
         "rampPercent": 0,
     }
     parsed = json_format.Parse(json.dumps(found), backend_pool_pb2.ListBackendsResponse())

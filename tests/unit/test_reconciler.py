@@ -15,6 +15,7 @@ import pytest
 from conftest import FakeDataplane
 from tiara.domain.dataplane import BackendSpec
 from tiara.domain.errors import DeadlineExceeded, InvalidField, Unavailable
+from tiara.domain.history import Record
 from tiara.domain.layout import OnConflict, Use
 from tiara.domain.model import (
     Backend,
@@ -428,7 +429,8 @@ async def test_undrained_while_away_ramps(
     drained = await reconciler.configuration.drain_backend("web", "b2", None)
     await reconciler.wait_applied(drained.revision, 10)
     await reconciler.close()
-    await store.commit([Put(replace(drained, drain=None), drained.revision)])
+    record = Record(clock.ms, "test", "", "BackendPoolService/UndrainBackend", "", "d")
+    await store.commit([Put(replace(drained, drain=None), drained.revision)], record)
     await start()
     await until(lambda: selected(segment_path) == {"b0", "b1", "b2"})
     assert held(segment_path)["b2"].ramp_tenths == 1

@@ -104,7 +104,7 @@ def _drain_text(after: timedelta | None) -> str:
 @_existing
 @writes
 def undrain(write: Writer, name: str) -> None:
-    """End a drain."""
+    """End a drain and a disable."""
     request = pb.UndrainBackendRequest(name=name)
     back = write.session.call(write.session.pools.UndrainBackend, request)
     write.done(f"backend {values.short(name)} undrained", back)
@@ -132,11 +132,13 @@ def health_text(found: pb.Backend) -> Text:
 
 
 def state_text(found: pb.Backend) -> Text:
-    """active, ramping 30 % (of its weight), draining, draining 28s (until its connections move), drained."""
+    """active, ramping 30 % (of its weight), disabled, draining, draining 28s (until drained), drained."""
     status = found.status
     if status.drained:
         return Text("drained", "yellow")
     if not status.draining:
+        if status.disabled:
+            return Text("disabled", "yellow")
         return Text(f"ramping {status.ramp_percent} %", "cyan") if status.ramp_percent else Text("active")
     if not status.HasField("drain_deadline"):
         return Text("draining", "yellow")

@@ -133,7 +133,7 @@ def create(
         forwarding_mode=MODES[mode],
         policy=POLICIES[policy] if policy else pb.SELECTION_POLICY_UNSPECIFIED,
         source_affinity=source_affinity,
-        slow_start=_slow_start(slow_start),
+        slow_start=ramp(slow_start),
         selection_rows=rows,
         fail_open=fail_open,
         vxlan=_vxlan(mode, vni, vxlan_port, inner_mac),
@@ -144,7 +144,8 @@ def create(
     write.done(f"pool {name} created", created)
 
 
-def _slow_start(duration: timedelta | None) -> pb.SlowStart | None:
+def ramp(duration: timedelta | None) -> pb.SlowStart | None:
+    """A slow start of that duration."""
     return None if duration is None else pb.SlowStart(duration=values.to_duration(duration))
 
 
@@ -170,7 +171,7 @@ def _health_check(
         raise click.UsageError(
             "--interval, --timeout, --rise and --fall need --check-tcp, --check-http or --check-https"
         )
-    http = _http_check(checks)
+    http = http_check(checks)
     if not given:
         return None
     check = pb.HealthCheck(http=http, rise=rise or 0, fall=fall or 0)
@@ -183,7 +184,12 @@ def _health_check(
     return check
 
 
-def _http_check(checks: dict[str, Any]) -> pb.HttpCheck | None:
+def http_check(checks: dict[str, Any]) -> pb.HttpCheck | None:
+    """What the options of an HTTP check ask for; None where there is none.
+
+    Raises:
+        click.UsageError: some are given that need one.
+    """
     where = checks["check_http"] or checks["check_https"]
     if where is None:
         if checks["check_host"] or checks["check_status"] or checks["check_verify"]:

@@ -165,6 +165,7 @@ class Pool:
     selection_rows: int = 0
     health_check: HealthCheck | None = None
     fail_open: bool = False
+    owner: str = ""
     create_ms: int = 0
     revision: int = 0
     source_affinity: bool = False
@@ -230,6 +231,8 @@ class Backend:
     port: int = 0
     weight: int = 1
     drain: Drain | None = None
+    disabled: bool = False
+    owner: str = ""
     create_ms: int = 0
     revision: int = 0
 
@@ -240,7 +243,7 @@ class Backend:
 
     @property
     def etag(self) -> str:
-        """Over the desired fields only: neither health nor a drain makes it stale."""
+        """Over the desired fields only: neither health nor a drain nor a disable makes it stale."""
         return make_etag(self.pool, self.id, self.uid, self.address, self.port, self.weight)
 
     def validate(self) -> None:
@@ -280,6 +283,7 @@ class VirtualService:
     frontends: tuple[Frontend, ...]
     pool: str
     timeouts: Timeouts = Timeouts()
+    owner: str = ""
     create_ms: int = 0
     revision: int = 0
 
@@ -329,6 +333,7 @@ class BackendStatus:
     draining: bool = False
     drain_deadline_ms: int | None = None
     drained: bool = False
+    disabled: bool = False
     ramp_percent: int = 0
 
 

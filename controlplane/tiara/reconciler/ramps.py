@@ -45,6 +45,13 @@ class Ramps:
         self._expect(backend, ramp + 1)
         return replace(seen, ramp=ramp)
 
+    def foreseen(self, backend: Backend, seen: Seen, duration_ms: int) -> Seen:
+        """What ``seen`` would give with this slow start if it were planned now. Nothing is begun."""
+        if not seen.takes(backend):
+            return seen
+        now = self._clock_ms()
+        return replace(seen, ramp=ramp_at(now - self._since.get(backend.uid, now), duration_ms))
+
     def percent(self, backend: Backend) -> int:
         """Of its weight that counts while its ramp goes on; 0: none goes on."""
         ramp = self._ramp(backend)
