@@ -576,15 +576,13 @@ def test_json_is_proto_json_with_zeros(tiara: Tiara, filled: World) -> None:
     third = found["backends"][2]
     assert list(third)[:4] == ["name", "uid", "address", "port"]
     assert (third["port"], third["revision"], third["createTime"]) == (0, "5", "2026-01-02T03:04:05Z")
-    assert (
-        third["status"].items()
-        >= {
-            "health": "HEALTH_STATE_DOWN",
-            "draining": False,
-            "drained": False,
-            "reason": "connect: refused",
-        }.items()
-    )
+    assert third["status"] == {
+        "health": "HEALTH_STATE_DOWN",
+        "draining": False,
+        "drained": False,
+        "reason": "connect: refused",
+        "disabled": False,
+    }
     parsed = json_format.Parse(json.dumps(found), backend_pool_pb2.ListBackendsResponse())
     assert parsed.backends[2].address == "198.18.0.13"
 
