@@ -4,7 +4,9 @@
 import asyncio
 import logging
 import re
-from collections.abc import Awaitable, Callable, Iterator
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -16,6 +18,9 @@ from tiara.api.errors import status_of
 from tiara.cli import lbfile
 from tiara.cli.main import cli
 from tiara.domain import errors as domain_errors
+from tiara.domain.history import EventKind
+from tiara.reconciler import Reconciler
+from tiara.server import start_api
 from tiara.v1 import configuration_pb2 as pb
 
 Tiara = Callable[..., Awaitable[Result]]
@@ -249,3 +254,76 @@ async def test_updates_of_single_resources(tiara: Tiara) -> None:
     assert "Timeout udp 9s" in shown
     stale = await tiara("backend set shop/s1 --weight 2 --etag 0")
     assert (stale.exit_code, "changed" in stale.stderr) == (1, True)
+
+
+@asynccontextmanager
+async def following(socket: Path, *command: str) -> AsyncIterator[Callable[[str], Awaitable[list[str]]]]:
+    """A command that goes on; called with the end of a line, gives the lines until that one."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "tiara.cli.main", "--server", f"unix:{socket}", *command),
+        stdout=asyncio.subprocess.PIPE,
+    )
+    assert process.stdout is not None
+    stream = process.stdout
+
+    async def until(end: str) -> list[str]:
+        lines: list[str] = []
+        async with asyncio.timeout(20):
+            while not lines or not lines[-1].endswith(end):
+                lines.append((await stream.readline()).decode().rstrip("\n"))
+                assert lines[-1], f"the command ended before {end!r}: {lines}"
+        return lines
+
+    try:
+        yield until
+    finally:
+        process.kill()
+        await process.wait()
+
+
+async def test_watch_follows_the_store(tiara: Tiara, tmp_path: Path) -> None:
+    """A snapshot, then each change with its revision."""
+    await done(tiara, "apply --yes -f -", LB)
+    async with following(tmp_path / "api.sock", "watch") as until:
+        assert await until("= complete up to here") == [
+            "1 + pool shop l2 maglev",
+            "1 + backend shop/s1 198.18.0.21 weight 1 - active",
+            "1 + backend shop/s2 198.18.0.22 weight 1 - active",
+            "1 + backend shop/s3 198.18.0.23 weight 1 - active",
+            "1 + service shop tcp 198.18.100.2:443 by shop",
+            "1 = complete up to here",
+        ]
+        await done(tiara, "apply --yes -f -", edited(LB))
+        assert sorted(await until("2 = complete up to here")) == [
+            "2 + backend shop/s1 198.18.0.21 weight 3 - active",
+            "2 - backend shop/s3",
+            "2 = complete up to here",
+        ]
+
+
+async def test_watch_outlives_a_restart(reconciler: Reconciler, tiara: Tiara, tmp_path: Path) -> None:
+    """It goes on after what it has seen, and shows nothing twice."""
+    socket = tmp_path / "other.sock"
+    target = f"unix:{socket}"
+    server = await start_api(reconciler, target, "test")
+    await done(tiara, "pool create web --mode l2")
+    async with following(socket, "watch") as until:
+        await until("1 = complete up to here")
+        await server.stop(0)
+        await done(tiara, "pool create far --mode ipip")
+        server = await start_api(reconciler, target, "test")
+        assert await until("= complete up to here") == ["2 + pool far ipip maglev", "2 = complete up to here"]
+    await server.stop(0)
+
+
+async def test_events_are_those_of_the_server(tiara: Tiara, reconciler: Reconciler, tmp_path: Path) -> None:
+    """Listed, filtered, and followed."""
+    reconciler.events.happened(EventKind.BACKEND_DOWN, "backendPools/web/backends/b1", "connect: refused")
+    async with following(tmp_path / "api.sock", "events", "--follow", "--kind", "backend-down") as until:
+        (first,) = await until("backend web/b1  connect: refused")
+        assert "  backend-down     " in first
+        reconciler.events.happened(EventKind.TABLE_FILL, "nodes/test", "81 % full")
+        reconciler.events.happened(EventKind.BACKEND_DOWN, "backendPools/web/backends/b2", "timeout")
+        assert len(await until("backend web/b2  timeout")) == 1
+    shown = (await done(tiara, "events --resource backendPools/web")).splitlines()
+    assert [line.rpartition("  ")[2] for line in shown] == ["Message", "connect: refused", "timeout"]
