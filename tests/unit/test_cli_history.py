@@ -312,6 +312,18 @@ def test_watch_begins_anew_where_history_is_gone(
     assert result.stderr.startswith("tiara: what came after revision 5 is no longer kept: all again\n")
 
 
+def test_watch_does_not_trust_silence(tiara: Tiara, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without heartbeats the connection is dead, whatever the network says: another one goes on."""
+    rounds(monkeypatch, watch, lambda: None)
+    monkeypatch.setattr(watch, "SILENCE_S", 0.3)
+    world.watches = [([synced(3)], CODE.OK), ([synced(4)], CODE.UNAVAILABLE)]
+    result = tiara("watch")
+    world.silence.set()
+    assert [request.after_revision for request in world.requests] == [0, 3]
+    assert world.requests[0].heartbeat.seconds == watch.HEARTBEAT_S
+    assert result.stdout == "3 = complete up to here\n4 = complete up to here\n"
+
+
 def test_watch_needs_a_first_answer(tiara: Tiara, world: World) -> None:
     """And ends with what will not change by waiting."""
     world.watches = [([], CODE.UNAVAILABLE), ([synced(1)], CODE.PERMISSION_DENIED)]

@@ -225,6 +225,7 @@ async def test_the_server_s_refusals_have_lines(tiara: Tiara, right: str, wrong:
 async def test_history_and_rollback(tiara: Tiara) -> None:
     """Back through a plan; drains stay; history tells of each."""
     await done(tiara, "apply --yes -f -", LB)
+    assert "status" not in await done(tiara, "history 1"), "nothing that only a server sets"
     await done(tiara, "apply --yes -f -", edited(LB))
     await done(tiara, "backend drain shop/s2")
     await done(tiara, "backend set shop/s2 --weight 9")

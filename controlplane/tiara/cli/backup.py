@@ -38,9 +38,9 @@ def export(session: Session, owner: str) -> None:
 @click.argument("file", type=click.Path(dir_okay=False, allow_dash=True, path_type=Path))
 @click.pass_obj
 def backup(session: Session, file: Path) -> None:
-    """Write all that is stored to FILE (- is stdout), for restore.
+    """Write all that is stored to FILE, for restore.
 
-    With owners, drains and disables; without connections (tiara connections
+    FILE may be - for stdout. With owners, drains and disables; without connections (tiara connections
     dump) and history.
 
     \b
@@ -64,9 +64,9 @@ def backup(session: Session, file: Path) -> None:
 @confirms
 @writes
 def restore(write: Writer, file: Path, allow_removal: bool, yes: bool) -> None:
-    """Make everything as it is in FILE, which backup wrote, after showing the plan.
+    """Make everything as it is in FILE, which backup wrote.
 
-    What is not in the file goes, whoever made it; owners, drains and disables
+    The plan is shown first. What is not in the file goes, whoever made it; owners, drains and disables
     become those of the file.
 
     \b

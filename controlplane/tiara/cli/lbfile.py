@@ -20,6 +20,7 @@ from ruamel.yaml.representer import SafeRepresenter
 
 from tiara.cli.errors import CliError
 from tiara.cli.lbfile_fields import Fault, Mapper, place
+from tiara.cli.options import spinner
 from tiara.v1.configuration_pb2 import Configuration
 
 FAULTS_SHOWN = 20
@@ -113,7 +114,8 @@ def load(path: Path) -> LbFile:
     name = "stdin" if str(path) == "-" else str(path)
     try:
         raw = sys.stdin.buffer.read() if str(path) == "-" else path.read_bytes()
-        return parse(name, raw.decode())
+        with spinner(f"reading {name}"):
+            return parse(name, raw.decode())
     except OSError as error:
         raise BadFile(f"{name} cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
