@@ -10,8 +10,8 @@ sample_bucket(const struct tiara_handle *handle, uint64_t bucket)
 	uint64_t used = 0;
 
 	for (int i = 0; i < TIARA_BUCKET_ENTRIES; i++) {
-		union tiara_word word =
-			tiara_word_plain(slot_load(&handle->map.bucket[bucket].entry[i]));
+		union tiara_word word = tiara_word_plain(
+			slot_load(&handle->map.bucket[bucket].entry[i]));
 
 		used += tiara_word_live(&word);
 	}

@@ -304,7 +304,8 @@ async def test_replaced_in_one_write(reconciler: Reconciler) -> None:
 
 async def _replace(reconciler: Reconciler, old: Backend) -> Backend:
     wanted = Wanted("ops", ((replace(old, uid="", address="198.18.1.99"), "backend"),), whole=False)
-    await reconciler.configuration.apply(wanted, 0, allow_removal=True)
+    revision = reconciler.configuration.catalogue.revision
+    await reconciler.configuration.apply(wanted, revision, allow_removal=True)
     return reconciler.configuration.backend(old.pool, old.id)
 
 
@@ -332,7 +333,10 @@ async def test_heartbeats(api: Api) -> None:
     call = api.configuration.Watch(cf.WatchRequest(heartbeat=Duration(nanos=100_000_000)))
 
     async def read() -> Line:
-        return line(await asyncio.wait_for(call.read(), WAIT_S))
+        async with asyncio.timeout(WAIT_S):
+            step = await call.read()
+        assert isinstance(step, cf.WatchResponse)
+        return line(step)
 
     assert [await read() for _ in range(3)] == [
         ("synced", "", 0),

@@ -53,9 +53,8 @@ class ConfigurationServicer(configuration_pb2_grpc.ConfigurationServiceServicer)
         """Applies a configuration, or goes back to a revision."""
         call = call_of("ConfigurationService/ApplyConfiguration", request)
         seen, wanted = await self._wanted(request)
-        written = await self._configuration.apply(
-            wanted, request.plan_revision or seen, request.allow_removal, call
-        )
+        at = request.plan_revision if request.HasField("plan_revision") else seen
+        written = await self._configuration.apply(wanted, at, request.allow_removal, call)
         return pb.ApplyConfigurationResponse(
             revision=written.revision, changes=[change_out(one) for one in written.differences]
         )
@@ -105,11 +104,11 @@ class ConfigurationServicer(configuration_pb2_grpc.ConfigurationServiceServicer)
 
     async def _wanted(
         self, request: pb.PlanConfigurationRequest | pb.ApplyConfigurationRequest
-    ) -> tuple[int, Wanted]:
-        """What is to be, and the revision it was worked out from (0: any)."""
+    ) -> tuple[int | None, Wanted]:
+        """What is to be, and the revision it was worked out from (None: any)."""
         match request.WhichOneof("source"):
             case "configuration":
-                return 0, wanted_in(request.configuration, request.whole)
+                return None, wanted_in(request.configuration, request.whole)
             case "rollback_revision":
                 now, state = await self._configuration.state_at(request.rollback_revision)
                 return now, Wanted("", tuple((value, value.name) for value in state), whole=True)
