@@ -45,6 +45,10 @@ class FakeDataplane:
         member = MEMBERS["tiara_worker_slot"]["generation"]
         struct.pack_into("<Q", self._map, self._read("worker_off") + member.offset, generation)
 
+    def set_tick(self, tick: int) -> None:
+        """Time, in seconds."""
+        struct.pack_into("<I", self._map, MEMBERS["tiara_segment"]["tick"].offset, tick)
+
     def stop(self) -> None:
         """Gives the role back, as a process that dies does."""
         self._segment.detach()
