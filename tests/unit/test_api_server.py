@@ -26,10 +26,11 @@ def start(tmp_path: Path) -> Iterator[Start]:
     running: list[subprocess.Popen[str]] = []
 
     def begin(*arguments: str) -> subprocess.Popen[str]:
-        listen = f"--listen=unix:{tmp_path}/api.sock"
+        where = "" if any("--listen=unix:" in argument for argument in arguments) else f"{tmp_path}/api.sock"
+        listen = [f"--listen=unix:{where}"] if where else []
         store = f"--store={tmp_path}/store.db"
         process = subprocess.Popen(
-            [sys.executable, "-m", "tiara.server", f"--instance={instance}", listen, store, *arguments],
+            [sys.executable, "-m", "tiara.server", f"--instance={instance}", *listen, store, *arguments],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -112,6 +113,10 @@ def test_a_second_one_is_refused(start: Start, tmp_path: Path) -> None:
     [
         ("--listen=0.0.0.0:7000", "TCP is served without TLS only on loopback and with --insecure"),
         ("--listen=nonsense", "is neither unix:PATH nor ADDRESS:PORT"),
+        ("--tls-cert=/tmp/x.pem", "--tls-cert and --tls-key are needed both"),
+        ("--tls-client-ca=/tmp/x.pem", "--tls-cert and --tls-key are needed both"),
+        ("--group=nobody-has-it", "there is no such group"),
+        ("--user=nobody-has-it", "there is no such user"),
         ("--instance=Not/One", "must be 1 to 32 of a-z, 0-9 and '-'"),
         ("--store=/proc/none/store.db", "/proc/none"),
     ],

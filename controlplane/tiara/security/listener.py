@@ -13,6 +13,7 @@ from pathlib import Path
 import grpc
 
 from tiara.domain.caller import Caller, Scope
+from tiara.domain.names import read_socket
 from tiara.security.certificates import CertificateError, Certificates, TlsFiles
 from tiara.security.grants import Grants
 from tiara.security.identity import BySocket, ByTls, Context, Granted, by_plain_tcp
@@ -94,11 +95,6 @@ def listeners(ways: Ways) -> list[Listener]:
     return found + _tcp(tcp, ways)
 
 
-def read_path(path: Path) -> Path:
-    """The read-only socket beside an admin socket: api.sock has api-read.sock."""
-    return path.with_name(f"{path.stem}-read{path.suffix}")
-
-
 def _admin(listen: str, ways: Ways) -> Listener:
     path = listen.removeprefix("unix:")
     identify = BySocket("admin socket", Scope.ADMIN, path, ways.granted)
@@ -106,7 +102,7 @@ def _admin(listen: str, ways: Ways) -> Listener:
 
 
 def _read_only(listen: str, ways: Ways) -> Listener:
-    path = str(read_path(Path(listen.removeprefix("unix:"))))
+    path = read_socket(listen.removeprefix("unix:"))
     return Listener(
         f"unix:{path}", BySocket("read-only socket", Scope.READ, path, ways.granted), mode=READ_MODE
     )
