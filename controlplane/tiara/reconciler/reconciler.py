@@ -16,6 +16,7 @@ from tiara.domain.errors import InvalidField, NotFound, Unavailable
 from tiara.domain.layout import OnConflict
 from tiara.domain.model import Backend, BackendStatus, Health, Pool, Protocol, Resource, VirtualService
 from tiara.domain.observed import ConnectionView, MetricsView, NodeView, PushResult, StatisticsView
+from tiara.domain.plan import PlanView
 from tiara.health import Monitor, Target
 from tiara.native import NativeError, locate
 from tiara.native.values import Usage
@@ -24,11 +25,14 @@ from tiara.reconciler import report
 from tiara.reconciler.actuator import Actuator, Applied, Sighting
 from tiara.reconciler.catalogue import Catalogue
 from tiara.reconciler.census import Census
-from tiara.reconciler.configuration import Configuration, Room, now_ms
+from tiara.reconciler.configuration import Configuration, now_ms
+from tiara.reconciler.draft import Draft, Room
 from tiara.reconciler.dump import Dumps
 from tiara.reconciler.observed import Observed
+from tiara.reconciler.plans import answer, question
 from tiara.reconciler.progress import Progress
 from tiara.reconciler.push import Dictionaries, PushBackend, PushService, PushSession, resolve
+from tiara.reconciler.wanted import Wanted
 from tiara.reconciler.work import Dirty, Work
 from tiara.store import Store
 
@@ -40,6 +44,9 @@ _EAGER_S = 0.002
 
 _RETRY_S = 0.5
 """Before work that the segment refused is tried again."""
+
+PLAN_WAIT_S = 5.0
+"""How long a plan waits for the newest revision to be in the segment."""
 
 PUSH_WAIT_S = 10.0
 """How long a push waits for the names in its header to be in the segment."""
@@ -62,6 +69,7 @@ class Reconciler:
         self._progress = Progress()
         self._observed = Observed(clock_ms)
         self._monitor = Monitor(self._probed)
+        self._checks = {pool.id: pool.health_check for pool in catalogue.pools.values()}
         self._backend_by_uid: dict[str, Backend] = {}
         self._dirty = Dirty()
         self._epoch = 0
@@ -111,6 +119,19 @@ class Reconciler:
         await self._progress.wait_applied(revision or stored, timeout_s)
         collect = self._progress.sighting.collect
         return self._progress.applied_revision, collect.generation if collect else 0
+
+    async def plan(self, wanted: Wanted) -> PlanView:
+        """What applying would do now. Nothing is changed."""
+        draft = Draft(self._catalogue)
+        self.configuration.draft_wanted(draft, wanted)
+        self.configuration.check(draft)
+        named = [value.name for value, _ in wanted.values]
+        if self._progress.sighting.info is None:
+            return answer(draft, named, None, None)
+        await self._progress.wait_published(self._catalogue.revision, PLAN_WAIT_S)
+        asked = question(draft, self._observed.seen)
+        preview = await self._read(lambda: self._actuator.preview(asked))
+        return answer(draft, named, preview, await self._census.affected(preview.services, preview.backends))
 
     def node(self) -> NodeView:
         """The node as of the last look."""
@@ -207,6 +228,7 @@ class Reconciler:
             match value:
                 case Pool():
                     self._dirty.pools.add(value.id)
+                    self._probe_anew(value)
                 case Backend():
                     self._dirty.pools.add(value.pool)
                 case VirtualService():
@@ -219,6 +241,19 @@ class Reconciler:
             if isinstance(value, Backend):
                 self._welcome(value)
         self._kick.set()
+
+    def _probe_anew(self, pool: Pool) -> None:
+        """Where a pool's check changed, its backends' health is judged by the new one from here on."""
+        before = self._checks.get(pool.id)
+        after = self._catalogue.pools.get(pool.id)
+        self._checks[pool.id] = after.health_check if after else None
+        if before == self._checks[pool.id]:
+            return
+        for backend in self._catalogue.backends(pool.id).values():
+            self._monitor.remove(backend.uid)
+            if not self._checks[pool.id]:
+                self._observed.forget(backend.uid)
+            self._check_health(backend)
 
     def _welcome(self, backend: Backend) -> None:
         known = backend.uid in self._backend_by_uid
