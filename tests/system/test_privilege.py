@@ -70,6 +70,26 @@ def test_data_plane_keeps_nothing(topology: Topology, io: str, arguments: list[s
         assert world.stop(signal.SIGKILL if start == 0 else signal.SIGTERM) == (-9 if start == 0 else 0)
 
 
+def test_start_with_no_more_than_three_capabilities(topology: Topology) -> None:
+    """As systemd does it: a user who is not root, NET_RAW, NET_ADMIN, IPC_LOCK; those are given up too."""
+
+    class Unprivileged(World):
+        def command(self, *arguments: str) -> list[str]:
+            capabilities = "+net_raw,+net_admin,+ipc_lock"
+            return [
+                *("setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups"),
+                *(f"--inh-caps={capabilities}", f"--ambient-caps={capabilities}"),
+                *super().command(*arguments),
+            ]
+
+    world = Unprivileged(topology, "af_packet")
+    world.start(*SIZES)
+    world.publish(server_address(1))
+    assert world.get("client", TCP_VIP) == "b1"
+    assert {*rights(topology.process(KEY).pid).values()} == {(0, 1)}
+    assert users(topology.process(KEY).pid) == {str(NOBODY.pw_uid), str(NOBODY.pw_gid)}
+
+
 def test_af_xdp_keeps_what_its_end_needs(topology: Topology) -> None:
     """NET_ADMIN in the main thread alone: by it the XDP program is off the interface after SIGTERM."""
     world = World(topology, "af_xdp")
