@@ -27,10 +27,11 @@ static enum tiara_status
 privilege_fail(const char *what, int error_number, struct tiara_error *error)
 {
 	*error = (struct tiara_error){.status = TIARA_IO};
-	snprintf(error->message, sizeof(error->message),
-		 "%s: %s; privileges that serving does not need could not be given up, so nothing is "
-		 "served",
-		 what, strerror(error_number));
+	snprintf(
+		error->message, sizeof(error->message),
+		"%s: %s; privileges that serving does not need could not be given up, so nothing is "
+		"served",
+		what, strerror(error_number));
 	return TIARA_IO;
 }
 

@@ -130,7 +130,7 @@ def test_users_that_are_refused(topology: Topology, argument: str, sentence: str
 def test_control_plane_of_nobody(topology: Topology) -> None:
     """It serves, checks health and follows as a user that may nothing, through its group alone."""
     os.chown(topology.folder, NOBODY.pw_uid, NOBODY.pw_gid)
-    sizes = {**BALANCER_SIZES, "group": "nogroup"}
+    sizes: dict[str, int | str] = {**BALANCER_SIZES, "group": "nogroup"}
     program = (*CONTROLPLANE_PROGRAM, "--user=nobody", "--group=nogroup")
     balancer = Balancer(topology, sizes=sizes, controlplane=program)
     balancer.start()

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import grpc
 import pytest
@@ -29,7 +30,7 @@ class Node(grpc.GenericRpcHandler):
     def __init__(self) -> None:
         self.sent: list[str] = []
 
-    def service(self, details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler:
+    def service(self, details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler[Any, Any]:
         """See gRPC."""
         self.sent += [str(value) for key, value in details.invocation_metadata if key == "authorization"]
         if details.method.endswith("/GetNode"):

@@ -8,6 +8,7 @@ import pkgutil
 from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 from unittest.mock import Mock
 
 import grpc
@@ -103,7 +104,7 @@ async def test_read_only_socket(reconciler: Reconciler, tmp_path: Path) -> None:
         assert await Caller(channel).granted() is Scope.READ
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await Caller(channel).operate()
-        push = channel.stream_stream("/tiara.v1.ConnectionService/PushConnections")
+        push: Any = channel.stream_stream("/tiara.v1.ConnectionService/PushConnections")
         with pytest.raises(grpc.aio.AioRpcError, match="PushConnections needs the scope operate"):
             await push(iter([b""]), timeout=10).read()
     assert caught.value.code() is CODE.PERMISSION_DENIED
@@ -158,7 +159,7 @@ async def test_calls_know_their_caller(tmp_path: Path) -> None:
         return b""
 
     class Handler(grpc.GenericRpcHandler):
-        def service(self, details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler:
+        def service(self, details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler[Any, Any]:
             return grpc.unary_unary_rpc_method_handler(answer, request_deserializer=bytes)
 
     ways = listeners(Ways((f"unix:{tmp_path}/api.sock",)))
@@ -172,8 +173,11 @@ async def test_calls_know_their_caller(tmp_path: Path) -> None:
         grpc.aio.insecure_channel(f"unix:{tmp_path}/api-read.sock") as reader,
     ):
         method = "/tiara.v1.NodeService/GetNode"
-        calls = [admin.unary_unary(method)(b"admin"), reader.unary_unary(method)(b"reader")]
-        await asyncio.gather(*calls)
+        pairs: list[tuple[Any, bytes]] = [
+            (admin.unary_unary(method), b"admin"),
+            (reader.unary_unary(method), b"reader"),
+        ]
+        await asyncio.gather(*(call(request) for call, request in pairs))
     for server in servers:
         await server.stop(0)
     assert seen == {

@@ -7,6 +7,7 @@ import asyncio
 import ssl
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import grpc
 import pytest
@@ -109,7 +110,7 @@ async def test_other_schemes_and_two_tokens(reconciler: Reconciler, world: World
     token = grant_token(world.access, "ci", Scope.READ)
     method = "/tiara.v1.NodeService/GetNode"
     async with serving(reconciler, world.ways), world.channel() as channel:
-        call = channel.unary_unary(method)
+        call: Any = channel.unary_unary(method)
         assert await status(call(b"", metadata=[("authorization", f"bearer {token}")])) is CODE.OK
         for sent in (f"Basic {token}", token, "Bearer"):
             assert await status(call(b"", metadata=[("authorization", sent)])) is CODE.UNAUTHENTICATED
@@ -211,7 +212,7 @@ async def test_reload_drops_nothing(reconciler: Reconciler, mutual: World) -> No
     grant_certificate(mutual.access, "ops", Scope.ADMIN)
     pair = mutual.authority.client("ops")
     async with serving(reconciler, mutual.ways), mutual.channel(pair) as old:
-        stream = old.stream_stream("/tiara.v1.ConnectionService/PushConnections")()
+        stream: Any = old.stream_stream("/tiara.v1.ConnectionService/PushConnections")()
         calls = asyncio.create_task(keep_calling(Caller(old)))
         await asyncio.sleep(0.1)
         mutual.authority.files(mutual=True)
