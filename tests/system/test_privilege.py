@@ -7,6 +7,7 @@ import os
 import pwd
 import signal
 import stat
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -125,6 +126,29 @@ def test_users_that_are_refused(topology: Topology, argument: str, sentence: str
     done = World(topology, "af_packet").run(*SIZES, argument)
     assert (done.returncode, sentence in done.stderr) == (2, True)
     assert segment_files(topology.name) == []
+
+
+def control_plane(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """One that is expected to end by itself, with everything in this folder."""
+    where = [f"--listen=unix:{folder}/api.sock", f"--store={folder}/store.db"]
+    command = [*CONTROLPLANE_PROGRAM, "--instance=test-privilege", *where, *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+
+
+def test_folders_of_root_are_not_given_away(tmp_path: Path) -> None:
+    """--user makes its own; what is root's already stays so, and the sentence says what to do."""
+    done = control_plane(tmp_path, "--user=nobody")
+    assert done.returncode == 1
+    assert f"{tmp_path} cannot be written by the user nobody: chown -R nobody {tmp_path}" in done.stderr
+    assert tmp_path.stat().st_uid == 0
+
+
+def test_access_belongs_to_who_serves(tmp_path: Path) -> None:
+    """What root adds, the control plane's user reads: the file is its folder's owner's."""
+    os.chown(tmp_path, NOBODY.pw_uid, NOBODY.pw_gid)
+    assert control_plane(tmp_path, "token", "add", "ci", "--scope=read").returncode == 0
+    had = (tmp_path / "access.json").stat()
+    assert (had.st_uid, stat.S_IMODE(had.st_mode)) == (NOBODY.pw_uid, 0o600)
 
 
 def test_control_plane_of_nobody(topology: Topology) -> None:

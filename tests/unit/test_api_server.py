@@ -180,6 +180,13 @@ def test_from_a_token_to_a_call_over_tls(start: Start, authority: Authority, tmp
     assert [line for line in said.splitlines() if "[error" in line or "Handshake" in line] == []
 
 
+def test_damaged_access_ends_the_start(start: Start, tmp_path: Path) -> None:
+    """Nobody is let in by half a file."""
+    (tmp_path / "access.json").write_text("{")
+    status, said = ended(start())
+    assert (status, "access.json is damaged" in said) == (1, True)
+
+
 def test_readers_have_a_socket(start: Start, tmp_path: Path) -> None:
     """Beside the admin one; --no-read-socket: none."""
     process = start()
