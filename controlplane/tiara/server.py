@@ -69,7 +69,7 @@ async def serve(options: Options) -> None:
         way.claim()
     store = await SqliteStore.open(options.store)
     try:
-        reconciler = await Reconciler.start(store, options.instance)
+        reconciler = await Reconciler.start(store, options.instance, node=node_id(options.instance))
         try:
             async with _metrics(options, reconciler):
                 await _serve_api(reconciler, ways, node_id(options.instance))

@@ -77,7 +77,7 @@ def totals(changes: Iterable[pb.ResourceChange]) -> str:
 
 def summary(changes: Sequence[pb.ResourceChange]) -> Text:
     """In one line: the first few by name."""
-    named = [Text.assemble(sign(change), values.titled(change.name)) for change in changes[:_NAMED]]
+    named = [Text.assemble(sign(change), " ", values.titled(change.name)) for change in changes[:_NAMED]]
     if len(changes) > _NAMED:
         named.append(Text(f"and {values.count(len(changes) - _NAMED)} more"))
     return Text(", ").join(named)

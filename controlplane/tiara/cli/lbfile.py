@@ -15,7 +15,8 @@ from google.protobuf import json_format
 from google.protobuf.message import Message
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
-from ruamel.yaml.nodes import MappingNode, Node, SequenceNode
+from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
+from ruamel.yaml.representer import SafeRepresenter
 
 from tiara.cli.errors import CliError
 from tiara.cli.lbfile_fields import Fault, Mapper, place
@@ -51,7 +52,7 @@ class LbFile:
         """Line and column, from 1, of a field as "backends[3].port"; where it is not set, of what it
         would be in."""
         node, found = self.root, place(self.root)
-        for step in _STEP.findall(path):
+        for step in map(_snake, _STEP.findall(path)):
             below = _below(node, step)
             if below is None:
                 break
@@ -153,9 +154,22 @@ def _name_faults(file: LbFile) -> Iterator[Fault]:
                 seen[resource.name] = line
 
 
+class _Representer(SafeRepresenter):
+    """Escapes what YAML would fold or take for a line's end."""
+
+    def represent_str(self, data: str) -> ScalarNode:
+        """Text, in double quotes where a reader could not see all of it."""
+        style = None if data.isprintable() else '"'
+        return self.represent_scalar("tag:yaml.org,2002:str", data, style=style)
+
+
+_Representer.add_representer(str, _Representer.represent_str)
+
+
 def dump(configuration: Configuration, header: Iterable[str] = ()) -> str:
     """As YAML in the API's canonical JSON names; header lines become comments."""
     yaml = YAML(typ="safe", pure=True)
+    yaml.Representer = _Representer
     yaml.default_flow_style = False
     yaml.width = 1 << 20
     yaml.sort_base_mapping_type_on_output = False  # type: ignore[assignment]

@@ -22,7 +22,7 @@ def draw_difference(plan: pb.Plan) -> Text:
 def _rows(plan: pb.Plan) -> Text | None:
     if not plan.pools:
         return None
-    titles = ["Pool", ">Rows moved", ">Of", ">Share"]
+    titles = ["Pool", ">Rows moved", ">Of", "Share"]
     return output.table(titles, [_row(pool) for pool in plan.pools])
 
 

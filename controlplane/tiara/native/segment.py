@@ -39,6 +39,7 @@ END = 0xFFFFFFFFFFFFFFFF
 
 _PATH_BYTES = 4096
 _FLOW_BYTES = 32
+_SAMPLE_BUCKETS = 4096
 
 
 def layout_id() -> int:
@@ -228,6 +229,12 @@ class Segment:
             usage,
         )
         return Usage(usage.live, usage.differ, usage.capacity, tuple(services), tuple(backends))
+
+    def fill(self, first: int) -> float:
+        """The share of slots in use, 0 to 1, of some thousand buckets spread from bucket ``first`` on."""
+        sample = ffi.new("struct tiara_sample *")
+        _call(lib.tiara_table_sample, self._handle, first, _SAMPLE_BUCKETS, sample)
+        return float(sample.used / sample.slots)
 
     def connections_affected(self, services: Iterable[int], backends: Iterable[int]) -> Affected:
         """Live connections of any of these services (they end) or else backends (they move)."""

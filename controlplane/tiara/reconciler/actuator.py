@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -12,7 +12,7 @@ from pathlib import Path
 from tiara.domain.dataplane import EMPTY_TABLE, BackendKey, ServiceKey
 from tiara.domain.errors import InvalidField, NotFound, Unavailable
 from tiara.domain.layout import Role, Status, Use
-from tiara.domain.model import Protocol
+from tiara.domain.model import Backend, Protocol
 from tiara.domain.names import backend_name, service_name
 from tiara.domain.observed import ConnectionView, PushResult
 from tiara.domain.plan import PoolRows
@@ -75,6 +75,7 @@ class Actuator:
         self._inputs: dict[str, PoolInput] = {}
         self._shares: dict[str, dict[BackendKey, float]] = {}
         self._resolved: _Indices | None = None
+        self._sampled = 0
         self.held = Held()
         self._make_rows = lru_cache(_ROWS_KEPT)(row_maker(secret, maglev_fill))
 
@@ -139,6 +140,18 @@ class Actuator:
         if pool not in self._shares and pool in self._inputs:
             self._shares[pool] = dict(shares(self._plan(self._inputs[pool]).table))
         return self._shares.get(pool, {})
+
+    def fill(self) -> float | None:
+        """The table's share of used slots, 0 to 1, by a sample that is another each time; None: no table."""
+        if self._segment is None:
+            return None
+        self._sampled += 1
+        return self._segment.fill(self._sampled)
+
+    def backend_indices(self, backends: Sequence[Backend]) -> list[int | None]:
+        """Where the segment has each; None: not there."""
+        slots = [self.held.backends.get((b.pool, b.id, b.uid)) for b in backends]
+        return [slot.idx if slot else None for slot in slots]
 
     def push(self, records: bytes, known: Dictionaries) -> PushResult:
         """Inserts one chunk."""

@@ -30,7 +30,7 @@ class BySocket:
 
     def __call__(self, context: Context) -> Caller:
         """See ``ErrorInterceptor``."""
-        token = _token(context, self.granted())
+        token = _token(context, self.granted)
         if token is None:
             return Caller(self.who, f"unix:{self.path}", self.scope)
         return Caller(f"token:{token.name}", f"unix:{self.path}", min(token.scope, self.scope))
@@ -44,11 +44,10 @@ class ByTls:
 
     def __call__(self, context: Context) -> Caller:
         """See ``ErrorInterceptor``."""
-        granted = self.granted()
-        token = _token(context, granted)
+        token = _token(context, self.granted)
         if token is not None:
             return Caller(f"token:{token.name}", _peer(context), token.scope)
-        who, scope = _certificate(context, granted)
+        who, scope = _certificate(context, self.granted())
         return Caller(who, _peer(context), scope)
 
 
@@ -62,13 +61,13 @@ def by_plain_tcp(context: Context) -> Caller:
     return Caller("insecure", _peer(context), Scope.ADMIN)
 
 
-def _token(context: Context, granted: Grants) -> Token | None:
+def _token(context: Context, granted: Granted) -> Token | None:
     """The call's token, where it sends one that may be used."""
     credentials = _credentials(context)
     if not credentials:
         return None
     scheme, _, text = credentials[0].partition(" ")
-    token = granted.token(text.strip()) if scheme.lower() == "bearer" and len(credentials) == 1 else None
+    token = granted().token(text.strip()) if scheme.lower() == "bearer" and len(credentials) == 1 else None
     if token is None:
         raise Unauthenticated(
             "the token is not one of this server's: it is mistyped, or was removed; "
