@@ -108,7 +108,7 @@ async def test_read_only_socket(reconciler: Reconciler, tmp_path: Path) -> None:
         with pytest.raises(grpc.aio.AioRpcError, match="PushConnections needs the scope operate"):
             await push(iter([b""]), timeout=10).read()
     assert caught.value.code() is CODE.PERMISSION_DENIED
-    assert caught.value.details() == "DrainBackend needs the scope operate; read-only socket has read"
+    assert caught.value.details() == "DrainBackend needs the scope operate; socket:read has read"
     info = error_details_pb2.ErrorInfo()
     rpc_status.from_call(caught.value).details[0].Unpack(info)
     assert (info.reason, info.metadata["scope"]) == ("PERMISSION_DENIED", "operate")
@@ -181,8 +181,8 @@ async def test_calls_know_their_caller(tmp_path: Path) -> None:
     for server in servers:
         await server.stop(0)
     assert seen == {
-        "admin": domain.Caller("admin socket", f"unix:{tmp_path}/api.sock", Scope.ADMIN),
-        "reader": domain.Caller("read-only socket", f"unix:{tmp_path}/api-read.sock", Scope.READ),
+        "admin": domain.Caller("socket:admin", f"unix:{tmp_path}/api.sock", Scope.ADMIN),
+        "reader": domain.Caller("socket:read", f"unix:{tmp_path}/api-read.sock", Scope.READ),
     }
     assert current_caller() == domain.Caller("local", "", Scope.ADMIN)
 

@@ -58,7 +58,7 @@ def by_plain_tcp(context: Context) -> Caller:
             "tokens are taken over TLS and unix sockets only; this one has been sent in the clear: "
             "remove it (tiara-controlplane token remove NAME) and add another"
         )
-    return Caller("insecure", _peer(context), Scope.ADMIN)
+    return Caller("tcp:insecure", _peer(context), Scope.ADMIN)
 
 
 def _token(context: Context, granted: Granted) -> Token | None:

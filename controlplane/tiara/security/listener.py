@@ -97,15 +97,13 @@ def listeners(ways: Ways) -> list[Listener]:
 
 def _admin(listen: str, ways: Ways) -> Listener:
     path = listen.removeprefix("unix:")
-    identify = BySocket("admin socket", Scope.ADMIN, path, ways.granted)
+    identify = BySocket("socket:admin", Scope.ADMIN, path, ways.granted)
     return Listener(listen, identify, mode=ADMIN_MODE, group=ways.group)
 
 
 def _read_only(listen: str, ways: Ways) -> Listener:
     path = read_socket(listen.removeprefix("unix:"))
-    return Listener(
-        f"unix:{path}", BySocket("read-only socket", Scope.READ, path, ways.granted), mode=READ_MODE
-    )
+    return Listener(f"unix:{path}", BySocket("socket:read", Scope.READ, path, ways.granted), mode=READ_MODE)
 
 
 def _tcp(tcp: list[str], ways: Ways) -> list[Listener]:
