@@ -110,6 +110,16 @@ def test_what_chooses_by_client_address_has_source_affinity(options: str, affine
     assert [pool.source_affinity for pool in made.backend_pools] == [affine, False]
 
 
+@pytest.mark.parametrize("scheduler", ["wrr", "rr", "mh", "sh", "wlc", "lc", "dh", "fo", "mine"])
+def test_schedulers_are_policies(scheduler: str) -> None:
+    """Round robin is weighted round robin, all others are Maglev."""
+    pool = imported(PLAIN.replace("-s wrr", f"-s {scheduler}")).backend_pools[0]
+    wanted = {"wrr", "rr"} & {scheduler}
+    assert pool.policy == (
+        pool_pb.SELECTION_POLICY_WEIGHTED_ROUND_ROBIN if wanted else pool_pb.SELECTION_POLICY_MAGLEV
+    )
+
+
 def test_schedulers_without_weights() -> None:
     """rr and lc do not look at weights; a server of weight 0 gets nothing all the same."""
     assert [b.weight for b in imported(PLAIN.replace("wrr", "rr")).backends][:2] == [1, 0]
@@ -183,4 +193,4 @@ def test_a_file_by_name(tmp_path: Path) -> None:
     rules = tmp_path / "rules"
     rules.write_text(dedent(PLAIN))
     done = CliRunner().invoke(cli, ["import", "ipvsadm", str(rules)])
-    assert done.stdout.startswith(f"# From {rules}, as ipvsadm -Sn printed it.\n")
+    assert done.stdout.startswith(f"# From {rules}, as ipvsadm -Sn printed it. Connections")

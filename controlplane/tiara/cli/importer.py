@@ -30,6 +30,7 @@ _NOTES = {
     "ovf": "it fills the heaviest server first; here all share by weight",
 }
 _EXACT = ("mh", "rr", "wrr", "sh")
+_ROUND_ROBIN = ("rr", "wrr")
 _WEIGHTLESS = ("rr", "lc")
 
 
@@ -76,7 +77,7 @@ class Imported:
     def text(self, source: str, skipped: Iterable[ipvsadm.Skipped]) -> str:
         """As lb.yaml with comments."""
         header = [
-            f"From {source}, as ipvsadm -Sn printed it.",
+            f"From {source}, as ipvsadm -Sn printed it. Connections that it holds are not in here.",
             "No pool has a health check yet: see healthCheck in docs/api.md.",
             *(f"left out, line {s.line.number}: {s.line.text}: {s.reason}" for s in skipped),
         ]
@@ -111,9 +112,16 @@ def _pool(name: str, service: ipvsadm.Service) -> pool_pb.BackendPool:
     return pool_pb.BackendPool(
         name=name,
         forwarding_mode=mode,
-        policy=pool_pb.SELECTION_POLICY_MAGLEV,
+        policy=_policy(service),
         source_affinity=_by_source(service),
     )
+
+
+def _policy(service: ipvsadm.Service) -> "pool_pb.SelectionPolicy.ValueType":
+    """Round robin is by shares, too; what hashes or looks at loads is nearest to Maglev."""
+    if _scheduler(service) in _ROUND_ROBIN:
+        return pool_pb.SELECTION_POLICY_WEIGHTED_ROUND_ROBIN
+    return pool_pb.SELECTION_POLICY_MAGLEV
 
 
 def _by_source(service: ipvsadm.Service) -> bool:
