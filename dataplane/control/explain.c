@@ -140,8 +140,8 @@ static enum tiara_explain_way
 explain_way(uint8_t fate)
 {
 	if (fate == TIARA_MEMORY_SENT)
-		return TIARA_EXPLAIN_SENT;
-	return fate == TIARA_MEMORY_KERNEL ? TIARA_EXPLAIN_KERNEL : TIARA_EXPLAIN_DROPPED;
+		return TIARA_EXPLAIN_WAY_SENT;
+	return fate == TIARA_MEMORY_KERNEL ? TIARA_EXPLAIN_WAY_KERNEL : TIARA_EXPLAIN_WAY_DROPPED;
 }
 
 static uint32_t

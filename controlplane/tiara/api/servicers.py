@@ -8,12 +8,14 @@ import grpc
 from tiara.api.backend_pool import BackendPoolServicer
 from tiara.api.connection import ConnectionServicer
 from tiara.api.node import NodeServicer
+from tiara.api.packet import PacketServicer
 from tiara.api.virtual_service import VirtualServiceServicer
 from tiara.reconciler import Reconciler
 from tiara.v1 import (
     backend_pool_pb2_grpc,
     connection_pb2_grpc,
     node_pb2_grpc,
+    packet_pb2_grpc,
     virtual_service_pb2_grpc,
 )
 
@@ -26,3 +28,4 @@ def add_servicers(server: grpc.aio.Server, reconciler: Reconciler, node: str, ve
     )
     connection_pb2_grpc.add_ConnectionServiceServicer_to_server(ConnectionServicer(reconciler), server)
     node_pb2_grpc.add_NodeServiceServicer_to_server(NodeServicer(reconciler, node, version), server)
+    packet_pb2_grpc.add_PacketServiceServicer_to_server(PacketServicer(reconciler), server)

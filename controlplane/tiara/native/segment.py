@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -12,10 +12,12 @@ from typing import Any
 from tiara.domain.dataplane import BackendKey, BackendSpec, ServiceKey, ServiceSpec
 from tiara.domain.layout import OnConflict, Role, Status
 from tiara.domain.model import Protocol
-from tiara.native import convert
+from tiara.native import convert, scan
 from tiara.native._libtiara import ffi, lib
 from tiara.native.call import call as _call
 from tiara.native.errors import NativeError
+from tiara.native.explain import Explanation, explain
+from tiara.native.scan import Affected, CFilter, Filter, Flush
 from tiara.native.snapshot import Snapshot
 from tiara.native.values import (
     BackendSlot,
@@ -30,12 +32,10 @@ from tiara.native.values import (
     Worker,
 )
 
-ANY = 0xFFFFFFFF
-"""For ``connections_list``: no filter."""
-
 END = 0xFFFFFFFFFFFFFFFF
 """The cursor of ``connections_list`` after the last page."""
 
+_ALL = Filter()
 _PATH_BYTES = 4096
 _FLOW_BYTES = 32
 
@@ -205,13 +205,14 @@ class Segment:
         return convert.connection(found)
 
     def connections_list(
-        self, cursor: int, limit: int, service_idx: int = ANY, backend_idx: int = ANY
+        self, cursor: int, limit: int, wanted: Filter = _ALL
     ) -> tuple[list[NativeConnection], int]:
         """Up to ``limit`` connections and the next cursor. May be empty before the end."""
+        found = CFilter(wanted, self.info.service_max, self.info.backend_max)
         where = ffi.new("uint64_t *", cursor)
         count = ffi.new("uint32_t *")
         page = ffi.new("struct tiara_connection[]", limit)
-        _call(lib.tiara_connections_list, self._handle, where, service_idx, backend_idx, page, limit, count)
+        _call(lib.tiara_connections_list, self._handle, where, found.pointer, page, limit, count)
         return [convert.connection(page[i]) for i in range(count[0])], where[0]
 
     def connections_count(self) -> Usage:
@@ -227,6 +228,18 @@ class Segment:
             usage,
         )
         return Usage(usage.live, usage.differ, usage.capacity, tuple(services), tuple(backends))
+
+    def connections_affected(self, services: Collection[int], backends: Collection[int]) -> Affected:
+        """Live connections that end or select again where these indices are removed; scans the table."""
+        return scan.affected(self._handle, services, backends, self.info.service_max, self.info.backend_max)
+
+    def flush(self) -> Flush:
+        """A flush of connections that is to be stepped through; control plane's role."""
+        return Flush(self._handle, self.info.service_max, self.info.backend_max)
+
+    def explain(self, frame: bytes) -> Explanation:
+        """What would be done with this Ethernet frame; nothing is. Control plane's role."""
+        return explain(self._handle, frame)
 
     @contextmanager
     def snapshot(self) -> Iterator[Snapshot]:

@@ -16,11 +16,12 @@ from tiara.domain.model import Protocol
 from tiara.domain.names import backend_name, service_name
 from tiara.domain.observed import ConnectionView, PushResult
 from tiara.native import NativeError, Segment, maglev_fill
-from tiara.native.segment import ANY, END
+from tiara.native.segment import END
 from tiara.native.values import CollectInfo, NativeConnection, SegmentInfo
 from tiara.planner import PoolInput, PoolPlan, plan_pool, plan_service, shares
 from tiara.planner.maglev import row_maker
 from tiara.reconciler.apply import Edit
+from tiara.reconciler.connections import FlushRun, Wanted
 from tiara.reconciler.held import Held
 from tiara.reconciler.push import Dictionaries
 from tiara.reconciler.work import Work
@@ -138,25 +139,26 @@ class Actuator:
     ) -> ConnectionView | None:
         """One connection."""
         found = self.segment.find(protocol, client_address, client_port, address, port)
-        return self._view(found) if found else None
+        return self.view(found) if found else None
 
-    def connections(
-        self, cursor: int, limit: int, services: frozenset[ServiceKey], backend: BackendKey | None
-    ) -> tuple[list[ConnectionView], int | None]:
-        """Connections from ``cursor`` on, and the next cursor (None: the end). Empty filter: any."""
-        service_idx = {self.held.services[key].idx for key in services if key in self.held.services}
-        slot = self.held.backends.get(backend) if backend else None
-        if (services and not service_idx) or (backend and not slot):
-            self.segment.describe()
+    def connections(self, cursor: int, limit: int, wanted: Wanted) -> tuple[list[ConnectionView], int | None]:
+        """Connections from ``cursor`` on, and the next cursor (None: the end)."""
+        segment = self.segment
+        found = wanted.native(self.held)
+        if found is None:
             return [], None
-        page, cursor = self.segment.connections_list(
-            cursor,
-            limit,
-            next(iter(service_idx)) if len(service_idx) == 1 else ANY,
-            slot.idx if slot else ANY,
-        )
-        views = [self._view(found) for found in page if not service_idx or found.service_idx in service_idx]
-        return views, None if cursor == END else cursor
+        page, cursor = segment.connections_list(cursor, limit, found)
+        return [self.view(one) for one in page], None if cursor == END else cursor
+
+    def begin_flush(self, wanted: Wanted) -> FlushRun:
+        """Of the segment that is attached now."""
+        return FlushRun(self.segment, wanted)
+
+    def step_flush(self, run: FlushRun) -> bool:
+        """Goes on; True: done."""
+        if self._segment is not run.segment:
+            raise Unavailable("the data plane has another segment now; flush again")
+        return run.step(self.held)
 
     def _follow(self) -> None:
         path = self._where()
@@ -246,7 +248,8 @@ class Actuator:
             raise NotFound(backend_name(key[0], key[1]), f"header.backends[{i}]")
         return slot.idx
 
-    def _view(self, found: NativeConnection) -> ConnectionView:
+    def view(self, found: NativeConnection) -> ConnectionView:
+        """A connection by names."""
         service = self.held.service_by_idx.get(found.service_idx)
         backend = self.held.backend_by_idx.get(found.backend_idx)
         return ConnectionView(

@@ -312,9 +312,9 @@ void tiara_snapshot_end(struct tiara_snapshot *snapshot); /* NULL is allowed */
 
 /* How a frame leaves the packet path. */
 enum tiara_explain_way {
-	TIARA_EXPLAIN_DROPPED = 0,
-	TIARA_EXPLAIN_SENT = 1,
-	TIARA_EXPLAIN_KERNEL = 2, /* to the kernel's side of the exception path */
+	TIARA_EXPLAIN_WAY_DROPPED = 0,
+	TIARA_EXPLAIN_WAY_SENT = 1,
+	TIARA_EXPLAIN_WAY_KERNEL = 2, /* to the kernel's side of the exception path */
 };
 
 /* What the data plane would do with a packet that came now. Indices are of this generation. */
