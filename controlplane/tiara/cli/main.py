@@ -9,6 +9,8 @@ from tiara.cli.backend import backend
 from tiara.cli.backend_setup import backend_setup
 from tiara.cli.connection import connection
 from tiara.cli.connection_file import dump, load
+from tiara.cli.connection_flush import flush
+from tiara.cli.explain import explain
 from tiara.cli.node import node, stats, version
 from tiara.cli.pool import pool
 from tiara.cli.service import service
@@ -78,8 +80,9 @@ def cli(ctx: click.Context, /, **_options: object) -> None:
 
 connection.add_command(dump)
 connection.add_command(load)
+connection.add_command(flush)
 
-for command in (pool, backend, backend_setup, service, connection, stats, node, traffic, version):
+for command in (pool, backend, backend_setup, service, connection, explain, stats, node, traffic, version):
     cli.add_command(command)
 
 

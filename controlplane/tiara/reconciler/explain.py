@@ -19,8 +19,9 @@ _TIER_CPU = "cpu"
 def explain_packet(actuator: Actuator, packet: PacketFlow | bytes) -> ExplanationView:
     """Of a client's packet to the port, or of a frame as it is. Changes nothing."""
     segment = actuator.segment
-    frame = packet if isinstance(packet, bytes) else client_frame(packet, segment.info.port_mac)
-    return _view(actuator, _explained(segment, frame))
+    now = segment.describe()  # the port is the running data plane's
+    frame = packet if isinstance(packet, bytes) else client_frame(packet, now.port_mac)
+    return _view(actuator, _explained(segment, frame), now.dataplane_live)
 
 
 def _explained(segment: Segment, frame: bytes) -> Explanation:
@@ -32,7 +33,7 @@ def _explained(segment: Segment, frame: bytes) -> Explanation:
         raise
 
 
-def _view(actuator: Actuator, found: Explanation) -> ExplanationView:
+def _view(actuator: Actuator, found: Explanation, live: bool) -> ExplanationView:
     backend = _backend(actuator, found.backend_idx)
     flow = found.flow
     return ExplanationView(
@@ -42,7 +43,7 @@ def _view(actuator: Actuator, found: Explanation) -> ExplanationView:
         events=tuple(event.label for event in found.events),
         tier=_TIER_CPU,
         generation=found.generation,
-        dataplane_live=actuator.segment.describe().dataplane_live,
+        dataplane_live=live,
         flow=PacketFlow(
             flow.protocol, flow.client_address, flow.client_port, flow.address, flow.port, flow.tcp_flags
         )
