@@ -243,7 +243,7 @@ async def test_refused(api: Api, memory: Memory) -> None:
     """By the field that is wrong; nothing is flushed."""
     await configure(api)
     await push(api, ["198.18.0.7"])
-    methods = {
+    methods: dict[type, Any] = {
         pk.ExplainPacketRequest: api.packets.ExplainPacket,
         cn.FlushConnectionsRequest: api.connections.FlushConnections,
         cn.ListConnectionsRequest: api.connections.ListConnections,

@@ -221,7 +221,7 @@ def _after(answer: pb.ExplainPacketResponse) -> str:
     state = values.state(answer.state)
     if not answer.fresh:
         return state if answer.state else "none"
-    return f"{state}, selected anew" if answer.HasField("connection") else f"{state}, new"
+    return f"selected anew, {state}" if answer.HasField("connection") else f"made, {state}"
 
 
 def _backend(answer: pb.ExplainPacketResponse) -> str:
