@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import socket
 from array import array
-from collections.abc import Collection
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Network
 from typing import Any
@@ -13,6 +13,7 @@ from typing import Any
 from tiara.domain.layout import State
 from tiara.native._libtiara import ffi, lib
 from tiara.native.call import call
+from tiara.native.values import Affected
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,23 +27,7 @@ class Filter:
     idle_min: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Affected:
-    """``struct tiara_affected``: all live connections, those that end, those that select again."""
-
-    live: int
-    ended: int
-    moved: int
-    per_service: array[int]
-    per_backend: array[int]
-
-    @property
-    def total(self) -> int:
-        """Each affected connection once."""
-        return self.ended + self.moved
-
-
-def indices(chosen: Collection[int] | None, count: int) -> Any:
+def indices(chosen: Iterable[int] | None, count: int) -> Any:
     """A byte for each of ``count`` indices; NULL for None. Keep it as long as C may read it."""
     if chosen is None:
         return ffi.NULL
@@ -94,7 +79,7 @@ class Flush:
 
 
 def affected(
-    handle: Any, services: Collection[int], backends: Collection[int], service_max: int, backend_max: int
+    handle: Any, services: Iterable[int], backends: Iterable[int], service_max: int, backend_max: int
 ) -> Affected:
     """See ``tiara_connections_affected``: what a change would end or move that removes these indices."""
     of_services = array("Q", bytes(8 * service_max))
@@ -112,18 +97,18 @@ def affected(
     return Affected(out.live, out.ended, out.moved, of_services, of_backends)
 
 
-def rows_differ(before: bytes, before_idx: array[int], after: bytes, after_idx: array[int]) -> int:
+def rows_differ(before: bytes, numbers: Sequence[int], after: bytes, others: Sequence[int]) -> int:
     """How many rows of two tables name another backend.
 
-    ``before`` and ``after`` are native uint32 positions in their idx arrays ("I"), of which equal numbers
+    ``before`` and ``after`` are native uint32 positions in ``numbers`` and ``others``, where equal numbers
     are the same backend. ``NativeError`` INVALID: row counts differ, or a row is no position.
     """
     tables, kept = [], []
-    for rows, idx in ((before, before_idx), (after, after_idx)):
+    for rows, idx in ((before, numbers), (after, others)):
         table = ffi.new("struct tiara_rows *")
-        table.rows, table.row_cnt = ffi.from_buffer("uint32_t[]", rows), len(rows) // 4
-        table.idx, table.idx_cnt = ffi.from_buffer("uint32_t[]", idx), len(idx)
-        kept += [table.rows, table.idx]
+        of_rows, of_idx = ffi.from_buffer("uint32_t[]", rows), ffi.from_buffer("uint32_t[]", array("I", idx))
+        table.rows, table.row_cnt, table.idx, table.idx_cnt = of_rows, len(rows) // 4, of_idx, len(idx)
+        kept += [of_rows, of_idx]  # the buffers live as long as these
         tables.append(table)
     differ = ffi.new("uint32_t *")
     call(lib.tiara_rows_differ, *tables, differ)

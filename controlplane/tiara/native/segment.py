@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -17,9 +17,10 @@ from tiara.native._libtiara import ffi, lib
 from tiara.native.call import call as _call
 from tiara.native.errors import NativeError
 from tiara.native.explain import Explanation, explain
-from tiara.native.scan import Affected, CFilter, Filter, Flush
+from tiara.native.scan import CFilter, Filter, Flush
 from tiara.native.snapshot import Snapshot
 from tiara.native.values import (
+    Affected,
     BackendSlot,
     CollectInfo,
     Counters,
@@ -38,6 +39,7 @@ END = 0xFFFFFFFFFFFFFFFF
 _ALL = Filter()
 _PATH_BYTES = 4096
 _FLOW_BYTES = 32
+_SAMPLE_BUCKETS = 4096
 
 
 def layout_id() -> int:
@@ -229,7 +231,13 @@ class Segment:
         )
         return Usage(usage.live, usage.differ, usage.capacity, tuple(services), tuple(backends))
 
-    def connections_affected(self, services: Collection[int], backends: Collection[int]) -> Affected:
+    def fill(self, first: int) -> float:
+        """The share of slots in use, 0 to 1, of some thousand buckets spread from bucket ``first`` on."""
+        sample = ffi.new("struct tiara_sample *")
+        _call(lib.tiara_table_sample, self._handle, first, _SAMPLE_BUCKETS, sample)
+        return float(sample.used / sample.slots)
+
+    def connections_affected(self, services: Iterable[int], backends: Iterable[int]) -> Affected:
         """Live connections that end or select again where these indices are removed; scans the table."""
         return scan.affected(self._handle, services, backends, self.info.service_max, self.info.backend_max)
 

@@ -17,7 +17,7 @@ from tiara.reconciler.held import Held
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class Resolved:
     """A filter whose names exist. Empty ``services``, and None: any; ``idle`` in seconds."""
 
     services: frozenset[ServiceKey] = frozenset()
@@ -44,7 +44,7 @@ class Wanted:
 class FlushRun:
     """A flush under way on one segment. Lives on the native thread."""
 
-    def __init__(self, segment: Segment, wanted: Wanted) -> None:
+    def __init__(self, segment: Segment, wanted: Resolved) -> None:
         self.segment = segment
         self._wanted = wanted
         self._flush = segment.flush()
@@ -61,7 +61,7 @@ class FlushRun:
         return FlushView(self._flush.removed, self._nothing or self._flush.complete)
 
 
-def resolve_filter(configuration: Configuration, wanted: ConnectionFilter) -> Wanted:
+def resolve_filter(configuration: Configuration, wanted: ConnectionFilter) -> Resolved:
     """``NotFound`` names the field that refers to what does not exist."""
     services: frozenset[ServiceKey] = frozenset()
     key: BackendKey | None = None
@@ -71,4 +71,4 @@ def resolve_filter(configuration: Configuration, wanted: ConnectionFilter) -> Wa
     if wanted.backend:
         owner = configuration.backend(*wanted.backend, "backend")
         key = (owner.pool, owner.id, owner.uid)
-    return Wanted(services, key, wanted.client, wanted.state, wanted.idle)
+    return Resolved(services, key, wanted.client, wanted.state, wanted.idle)
