@@ -174,4 +174,8 @@ def _key(one: NativeConnection) -> _Key:
 
 
 def _differs(one: NativeConnection, other: NativeConnection) -> bool:
-    return (one.state, one.backend_idx, one.service_idx) != (other.state, other.backend_idx, other.service_idx)
+    return _kind(one) != _kind(other)
+
+
+def _kind(one: NativeConnection) -> tuple[int, int, int]:
+    return one.state, one.backend_idx, one.service_idx
