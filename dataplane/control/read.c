@@ -12,7 +12,6 @@
 #include "table/slot.h"
 
 #include <inttypes.h>
-#include <stdlib.h>
 #include <string.h>
 
 enum { READ_TRIES = 100, READ_LIST_BUCKETS = 65536 };
@@ -167,8 +166,8 @@ read_age(const struct tiara_handle *handle, const struct tiara_view *view)
 	return (struct tiara_age){.view = view, .now = (uint16_t)tiara_tick_now(&handle->map)};
 }
 
-static struct tiara_connection
-read_connection(const struct tiara_age *age, const struct tiara_entry *entry)
+struct tiara_connection
+control_connection(const struct tiara_age *age, const struct tiara_entry *entry)
 {
 	const struct tiara_service *service = &age->view->service[entry->service_idx];
 	uint32_t idle = tiara_tick_age(age->now, entry->last_seen);
@@ -202,7 +201,7 @@ read_find(const struct tiara_handle *handle, const struct tiara_view *view, tiar
 
 	tiara_table_lookup(&handle->map, &age, &key, &hash, 1, &found);
 	if (found.slot)
-		*connection = read_connection(&age, &found.word.entry);
+		*connection = control_connection(&age, &found.word.entry);
 	return found.slot != NULL;
 }
 
@@ -237,20 +236,11 @@ tiara_connection_find(struct tiara_handle *handle, tiara_be32 client_addr, tiara
 
 struct read_list {
 	struct tiara_age age;
-	uint32_t service_idx; /* wanted; UINT32_MAX: any */
-	uint32_t backend_idx;
+	const struct tiara_filter *filter;
 	struct tiara_connection *connection;
 	uint32_t max;
 	uint32_t cnt;
 };
-
-static bool
-read_wanted(const struct read_list *list, const union tiara_word *word)
-{
-	return tiara_word_live(word) && !tiara_entry_expired(&list->age, word) &&
-	       (list->service_idx == UINT32_MAX || list->service_idx == word->entry.service_idx) &&
-	       (list->backend_idx == UINT32_MAX || list->backend_idx == word->entry.backend_idx);
-}
 
 /* From entry number `at` on; returns where it stopped. */
 static uint64_t
@@ -263,17 +253,16 @@ read_list_entries(const struct tiara_handle *handle, struct read_list *list, uin
 	for (; at < end && at < stop && list->cnt < list->max; at++) {
 		union tiara_word word = tiara_word_plain(slot_load(&entry[at]));
 
-		word = tiara_word_plain(word);
-		if (read_wanted(list, &word))
-			list->connection[list->cnt++] = read_connection(&list->age, &word.entry);
+		if (control_filter_wants(list->filter, handle, &list->age, &word))
+			list->connection[list->cnt++] = control_connection(&list->age, &word.entry);
 	}
 	return at < end ? at : UINT64_MAX;
 }
 
 enum tiara_status
-tiara_connections_list(struct tiara_handle *handle, uint64_t *cursor, uint32_t service_idx,
-		       uint32_t backend_idx, struct tiara_connection *connection, uint32_t max,
-		       uint32_t *cnt, struct tiara_error *error)
+tiara_connections_list(struct tiara_handle *handle, uint64_t *cursor,
+		       const struct tiara_filter *filter, struct tiara_connection *connection,
+		       uint32_t max, uint32_t *cnt, struct tiara_error *error)
 {
 	uint64_t end = (handle->map.bucket_mask + 1) * TIARA_BUCKET_ENTRIES;
 
@@ -288,8 +277,7 @@ tiara_connections_list(struct tiara_handle *handle, uint64_t *cursor, uint32_t s
 	for (int i = 0; i < READ_TRIES; i++) {
 		struct tiara_view view = control_view(handle);
 		struct read_list list = {.age = read_age(handle, &view),
-					 .service_idx = service_idx,
-					 .backend_idx = backend_idx,
+					 .filter = filter,
 					 .connection = connection,
 					 .max = max};
 		uint64_t next = read_list_entries(handle, &list, *cursor);
@@ -298,29 +286,6 @@ tiara_connections_list(struct tiara_handle *handle, uint64_t *cursor, uint32_t s
 			continue;
 		*cursor = next;
 		*cnt = list.cnt;
-		return TIARA_OK;
-	}
-	return control_view_moving(error, READ_TRIES);
-}
-
-/* A scan takes too long to be made again: a reader takes the services with it. */
-static enum tiara_status
-read_keep_services(struct tiara_handle *handle, struct tiara_view *view, struct tiara_root *root,
-		   struct tiara_service **copy, struct tiara_error *error)
-{
-	*copy = malloc((handle->map.segment->service_max + UINT64_C(1)) * sizeof(**copy));
-	if (!*copy)
-		return control_out_of_memory(error);
-	for (int i = 0; i < READ_TRIES; i++) {
-		*view = control_view(handle);
-		if (view->generation) {
-			*root = *view->root;
-			memcpy(*copy, view->service, view->service_cnt * sizeof(**copy));
-		}
-		if (!control_view_valid(handle, view))
-			continue;
-		view->root = root;
-		view->service = *copy;
 		return TIARA_OK;
 	}
 	return control_view_moving(error, READ_TRIES);
@@ -359,27 +324,23 @@ tiara_connections_count(struct tiara_handle *handle, uint64_t *per_service, uint
 	const struct tiara_segment *s = handle->map.segment;
 	uint64_t end = (handle->map.bucket_mask + 1) * TIARA_BUCKET_ENTRIES;
 	const struct tiara_entry *entry = handle->map.bucket[0].entry;
-	struct tiara_service *services;
-	struct tiara_root root;
-	struct tiara_view view;
-	struct tiara_age age;
-	enum tiara_status status = read_keep_services(handle, &view, &root, &services, error);
+	struct control_kept kept;
+	enum tiara_status status = control_keep(handle, &kept, error);
+	struct tiara_age age = read_age(handle, &kept.view);
 
 	*usage = (struct tiara_usage){.capacity = end};
 	if (per_service)
 		memset(per_service, 0, s->service_max * sizeof(*per_service));
 	if (per_backend)
 		memset(per_backend, 0, s->backend_max * sizeof(*per_backend));
-	age = read_age(handle, &view);
 	for (uint64_t at = 0; at < end && status == TIARA_OK; at++) {
 		union tiara_word word = tiara_word_plain(slot_load(&entry[at]));
 
-		word = tiara_word_plain(word);
 		if (tiara_word_live(&word) && !tiara_entry_expired(&age, &word))
 			read_count_entry(handle, &age, &word.entry, per_service, per_backend,
 					 usage);
 	}
-	free(services);
+	control_kept_free(&kept);
 	return status;
 }
 

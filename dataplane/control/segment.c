@@ -176,6 +176,7 @@ segment_state_make(struct tiara_handle *handle, struct tiara_error *error)
 	/* A tentative word of a killed predecessor must not look like one of ours. */
 	state->writer.owner = TIARA_OWNER_CONTROL;
 	state->writer.search_max = TIARA_SEARCH_BULK;
+	state->writer.unconfirmed = (int64_t)s->unconfirmed;
 	if (getrandom(&state->writer.nonce, sizeof(state->writer.nonce), 0) < 0)
 		return control_error(error, TIARA_IO, "", "no random numbers: getrandom: %s",
 				     strerror(errno));

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from path_packets import mac
-from path_records import Burst, Config, Entry, Flow, Left
+from path_records import Burst, Config, Entry, Explained, Flow, Left
 from tiara.domain.layout import EntryFlag, Event, Forward, NeighbourState, State, Status, Use, Verdict
 
 PROTOCOLS = {"tcp": 6, "udp": 17}
@@ -119,8 +119,7 @@ class PathProgram:
         answer = self.ask("find", *client, self._services.index(service))[0]
         if answer[0] == "none":
             return None
-        backend, state, flags, idle = (int(word) for word in answer[1:])
-        return Entry(self._backends[backend], State(state), bool(flags & EntryFlag.PUSHED), idle)
+        return self._entry(answer[1:])
 
     def neighbour(self, address: str) -> tuple[str, str]:
         """See PathUnderTest."""
@@ -170,6 +169,31 @@ class PathProgram:
         self._say(lines)
         for line in lines:
             yield self._burst_of(self._hear(line))
+
+    def explain(self, frame: bytes) -> Explained:
+        """What the path would do with it; nothing is done."""
+        lines = self.ask("explain", frame.hex())
+        events = frozenset(Event(int(line[1])) for line in lines if line[0] == "event")
+        answer = {line[0]: line[1:] for line in lines}
+        verdict, way, *text = answer["explained"]
+        service, state, row, backend = answer.get("service", ["-1", "0", "-1", "-1"])
+        before = answer.get("connection")
+        return Explained(
+            Left(Verdict(int(verdict)), way, bytes.fromhex("".join(text))),
+            events,
+            self._named(self._services, service),
+            self._named(self._backends, row),
+            self._named(self._backends, backend),
+            State(int(state)),
+            self._entry(before) if before else None,
+        )
+
+    def _entry(self, words: list[str]) -> Entry:
+        backend, state, flags, idle = (int(word) for word in words)
+        return Entry(self._backends[backend], State(state), bool(flags & EntryFlag.PUSHED), idle)
+
+    def _named(self, names: list[str], index: str) -> str:
+        return names[int(index)] if int(index) >= 0 else ""
 
     def inject(self, frame: bytes) -> Burst:
         """See PathUnderTest."""

@@ -16,6 +16,8 @@
  *   room HEADROOM TX KERNEL                    of frames and of the port; TX, KERNEL -1: no limit
  *   wait TICKS                                 answers: event N CNT
  *   rx HEX... | inject HEX...                  answers: frame VERDICT FATE HEX, and: event N CNT
+ *   explain HEX                                answers: explained VERDICT FATE HEX, and: event N 1, and
+ *                                              what its print says; error if it changed the segment
  *   counters SERVICE BACKEND                   answers: service PKTS BYTES CONNECTIONS, backend ...
  *   totals                                     answers: totals RX_PKTS RX_BYTES TX_PKTS TX_BYTES
  */
@@ -24,6 +26,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "control/explain.h"
 #include "table/epoch.h"
 #include "table/neighbour.h"
 #include "world.h"
@@ -246,17 +249,23 @@ run_frame(struct run *r, int i, const char *hex)
 }
 
 static void
+run_hex_print(const uint8_t *data, uint32_t bytes)
+{
+	for (uint32_t n = 0; n < bytes; n++) {
+		putchar_unlocked("0123456789abcdef"[data[n] >> 4]);
+		putchar_unlocked("0123456789abcdef"[data[n] & 15]);
+	}
+	printf("\n");
+}
+
+static void
 run_frame_print(struct run *r, int i)
 {
 	static const char *const fate[] = {"waiting", "taken", "sent", "kernel", "dropped"};
 	const struct tiara_memory_frame *frame = &r->frame[i];
 
 	printf("frame %u %s ", r->world.worker.frame[i].verdict, fate[frame->fate]);
-	for (uint32_t n = 0; n < frame->len_bytes; n++) {
-		putchar_unlocked("0123456789abcdef"[frame->data[n] >> 4]);
-		putchar_unlocked("0123456789abcdef"[frame->data[n] & 15]);
-	}
-	printf("\n");
+	run_hex_print(frame->data, frame->len_bytes);
 	free(r->buffer[i]);
 }
 
@@ -313,6 +322,49 @@ run_inject(struct run *r)
 }
 
 static void
+run_explained_print(const struct tiara_explanation *e, const uint8_t *left)
+{
+	static const char *const way[] = {"dropped", "sent", "kernel"};
+
+	printf("explained %u %s ", e->verdict, way[e->way]);
+	run_hex_print(left, e->left_bytes);
+	for (int i = 0; i < TIARA_EVENT_CNT; i++)
+		if (e->events >> i & 1)
+			printf("event %d 1\n", i);
+	if (e->has_service)
+		printf("service %u %u %d %d\n", e->service_idx, e->state, (int)e->row_backend_idx,
+		       (int)e->backend_idx);
+	if (e->found)
+		printf("connection %u %u %u %u\n", e->connection.backend_idx, e->connection.state,
+		       e->connection.flags, e->connection.idle_ticks);
+}
+
+/* All of the segment is compared: what explain writes must be its own. */
+static void
+run_explain(struct run *r)
+{
+	uint64_t bytes = r->world.map.segment->total_bytes;
+	uint8_t *before = malloc(bytes);
+	uint8_t left[RUN_FRAME_BYTES + 128];
+	struct tiara_explanation explanation;
+	struct explain_packet packet;
+
+	if (!before)
+		abort();
+	memcpy(before, r->world.map.base, bytes);
+	run_frame(r, 0, run_word(r, 1));
+	packet = (struct explain_packet){.frame = r->frame[0].data,
+					 .frame_bytes = r->frame[0].len_bytes,
+					 .headroom_bytes = r->headroom_bytes};
+	r->bad |= control_explain(&r->world.map, &packet, &explanation, left, sizeof(left), NULL) !=
+		  TIARA_OK;
+	r->bad |= memcmp(before, r->world.map.base, bytes) != 0;
+	run_explained_print(&explanation, left);
+	free(r->buffer[0]);
+	free(before);
+}
+
+static void
 run_flow_print(const char *name, const struct tiara_flow_counter *counter)
 {
 	printf("%s %llu %llu %llu\n", name, (unsigned long long)counter->pkts,
@@ -355,6 +407,7 @@ static const struct {
 	{"wait", run_wait},
 	{"rx", run_rx},
 	{"inject", run_inject},
+	{"explain", run_explain},
 	{"counters", run_counters},
 	{"totals", run_totals},
 };

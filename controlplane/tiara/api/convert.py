@@ -208,6 +208,21 @@ def protocol_in(field: str, value: int) -> Protocol:
     raise _unknown(field, value, "TCP or UDP")
 
 
+def protocol_out(number: int) -> virtual_service_pb2.Protocol.ValueType:
+    """Of an IANA number; unspecified: neither TCP nor UDP."""
+    for protocol, value in _PROTOCOL_OUT.items():
+        if protocol == number:
+            return value
+    return virtual_service_pb2.PROTOCOL_UNSPECIFIED
+
+
+def state_out(state: State | None) -> connection_pb2.ConnectionState.ValueType:
+    """Unspecified: no connection, or a state that clients never see."""
+    if state is None:
+        return connection_pb2.CONNECTION_STATE_UNSPECIFIED
+    return _STATE_OUT.get(state, connection_pb2.CONNECTION_STATE_UNSPECIFIED)
+
+
 def connection_out(view: ConnectionView) -> connection_pb2.Connection:
     """An entry of the connection table."""
     return connection_pb2.Connection(
@@ -218,7 +233,7 @@ def connection_out(view: ConnectionView) -> connection_pb2.Connection:
         port=view.port,
         virtual_service=service_name(view.service) if view.service else "",
         backend=backend_name(view.pool, view.backend) if view.backend else "",
-        state=_STATE_OUT.get(view.state, connection_pb2.CONNECTION_STATE_UNSPECIFIED),
+        state=state_out(view.state),
         idle=Duration(seconds=view.idle),
         expires=Duration(seconds=view.expires),
         pushed=view.pushed,

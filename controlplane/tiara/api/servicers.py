@@ -9,6 +9,7 @@ from tiara.api.backend_pool import BackendPoolServicer
 from tiara.api.configuration import ConfigurationServicer
 from tiara.api.connection import ConnectionServicer
 from tiara.api.node import NodeServicer
+from tiara.api.packet import PacketServicer
 from tiara.api.virtual_service import VirtualServiceServicer
 from tiara.reconciler import Reconciler
 from tiara.v1 import (
@@ -16,6 +17,7 @@ from tiara.v1 import (
     configuration_pb2_grpc,
     connection_pb2_grpc,
     node_pb2_grpc,
+    packet_pb2_grpc,
     virtual_service_pb2_grpc,
 )
 
@@ -31,3 +33,4 @@ def add_servicers(server: grpc.aio.Server, reconciler: Reconciler, node: str, ve
     configuration_pb2_grpc.add_ConfigurationServiceServicer_to_server(
         ConfigurationServicer(reconciler), server
     )
+    packet_pb2_grpc.add_PacketServiceServicer_to_server(PacketServicer(reconciler), server)

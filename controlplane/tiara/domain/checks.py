@@ -53,6 +53,16 @@ def check_ipv4(field: str, text: str) -> str:
     return text
 
 
+def check_prefix(field: str, text: str) -> ipaddress.IPv4Network:
+    """An IPv4 prefix in canonical text, no host bits set; a bare address is a prefix of 32 bits."""
+    try:
+        return ipaddress.IPv4Network(text)
+    except ValueError:
+        raise InvalidField(
+            field, f"{shown(text)} is no IPv4 prefix, as '198.18.0.0/16', or has bits behind its length"
+        ) from None
+
+
 def check_path(field: str, text: str) -> str:
     """Path and query of an HTTP request: printable ASCII, "/" first, no fragment, at most 1024 bytes."""
     if not _PATH.fullmatch(text) or "#" in text:

@@ -9,7 +9,7 @@ from enum import IntEnum, IntFlag
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
-LAYOUT_ID: Final = 0xDEEC121CB2C4833F
+LAYOUT_ID: Final = 0xF9400FD70E410F82
 """What a segment, libtiara and tiara-dataplane must agree on."""
 
 
@@ -189,6 +189,14 @@ class OnConflict(_Labelled):
 
     CONFLICT_KEEP = 0
     CONFLICT_REPLACE = 1
+
+
+class ExplainWay(_Labelled):
+    """enum tiara_explain_way of libtiara's calls."""
+
+    DROPPED = 0
+    SENT = 1
+    KERNEL = 2
 
 
 SIZES: Final[Mapping[str, int]] = MappingProxyType(
@@ -378,7 +386,8 @@ MEMBERS: Final[Mapping[str, Mapping[str, Member]]] = MappingProxyType(
             "pad1": Member(160, 1, 32, "uint8_t"),
             "generation": Member(192, 8, 0, "uint64_t"),
             "released_generation": Member(200, 8, 0, "uint64_t"),
-            "pad2": Member(208, 1, 48, "uint8_t"),
+            "unconfirmed": Member(208, 8, 0, "uint64_t"),
+            "pad2": Member(216, 1, 40, "uint8_t"),
             "tick_next_tsc": Member(256, 8, 0, "uint64_t"),
             "tick": Member(264, 4, 0, "uint32_t"),
             "pad3": Member(268, 1, 52, "uint8_t"),

@@ -159,6 +159,7 @@ def segment_info(info: Any) -> SegmentInfo:
         worker_online=info.worker_online,
         worker_cnt=node.worker_cnt,
         address=address_out(node.address) if node.address else "",
+        port_mac=bytes(node.port_mac).hex(":"),
         tsc_hz=node.tsc_hz,
         start_cnt=node.start_cnt,
         start_ns=node.start_ns,

@@ -12,10 +12,12 @@ from typing import Any
 from tiara.domain.dataplane import BackendKey, BackendSpec, ServiceKey, ServiceSpec
 from tiara.domain.layout import OnConflict, Role, Status
 from tiara.domain.model import Protocol
-from tiara.native import convert
+from tiara.native import convert, scan
 from tiara.native._libtiara import ffi, lib
 from tiara.native.call import call as _call
 from tiara.native.errors import NativeError
+from tiara.native.explain import Explanation, explain
+from tiara.native.scan import CFilter, Filter, Flush
 from tiara.native.snapshot import Snapshot
 from tiara.native.values import (
     Affected,
@@ -31,12 +33,10 @@ from tiara.native.values import (
     Worker,
 )
 
-ANY = 0xFFFFFFFF
-"""For ``connections_list``: no filter."""
-
 END = 0xFFFFFFFFFFFFFFFF
 """The cursor of ``connections_list`` after the last page."""
 
+_ALL = Filter()
 _PATH_BYTES = 4096
 _FLOW_BYTES = 32
 _SAMPLE_BUCKETS = 4096
@@ -208,13 +208,14 @@ class Segment:
         return convert.connection(found)
 
     def connections_list(
-        self, cursor: int, limit: int, service_idx: int = ANY, backend_idx: int = ANY
+        self, cursor: int, limit: int, wanted: Filter = _ALL
     ) -> tuple[list[NativeConnection], int]:
         """Up to ``limit`` connections and the next cursor. May be empty before the end."""
+        found = CFilter(wanted, self.info.service_max, self.info.backend_max)
         where = ffi.new("uint64_t *", cursor)
         count = ffi.new("uint32_t *")
         page = ffi.new("struct tiara_connection[]", limit)
-        _call(lib.tiara_connections_list, self._handle, where, service_idx, backend_idx, page, limit, count)
+        _call(lib.tiara_connections_list, self._handle, where, found.pointer, page, limit, count)
         return [convert.connection(page[i]) for i in range(count[0])], where[0]
 
     def connections_count(self) -> Usage:
@@ -238,20 +239,16 @@ class Segment:
         return float(sample.used / sample.slots)
 
     def connections_affected(self, services: Iterable[int], backends: Iterable[int]) -> Affected:
-        """Live connections of any of these services (they end) or else backends (they move)."""
-        ending, moving = set(services), set(backends)
-        per_service, per_backend = [0] * self.info.service_max, [0] * self.info.backend_max
-        live = ended = moved = cursor = 0
-        while cursor != END:
-            page, cursor = self.connections_list(cursor, 1000)
-            live += len(page)
-            for one in page:
-                ends = one.service_idx in ending
-                if ends or one.backend_idx in moving:
-                    ended, moved = ended + ends, moved + (not ends)
-                    per_service[one.service_idx] += 1
-                    per_backend[one.backend_idx] += 1
-        return Affected(live, ended, moved, per_service, per_backend)
+        """Live connections that end or select again where these indices are removed; scans the table."""
+        return scan.affected(self._handle, services, backends, self.info.service_max, self.info.backend_max)
+
+    def flush(self) -> Flush:
+        """A flush of connections that is to be stepped through; control plane's role."""
+        return Flush(self._handle, self.info.service_max, self.info.backend_max)
+
+    def explain(self, frame: bytes) -> Explanation:
+        """What would be done with this Ethernet frame; nothing is. Control plane's role."""
+        return explain(self._handle, frame)
 
     @contextmanager
     def snapshot(self) -> Iterator[Snapshot]:

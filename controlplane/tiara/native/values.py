@@ -33,6 +33,7 @@ class SegmentInfo:
     worker_online: int
     worker_cnt: int
     address: str
+    port_mac: str
     tsc_hz: int
     start_cnt: int
     start_ns: int

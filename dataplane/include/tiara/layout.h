@@ -365,7 +365,8 @@ struct tiara_segment {
 	/* control plane writes, workers read */
 	uint64_t generation; /* the current one; 0: none. The one release store of a publication */
 	uint64_t released_generation; /* no entry names what was removed in this one or before */
-	uint8_t pad2[48];
+	uint64_t unconfirmed; /* the control plane's balance, as a worker's (path/unconfirmed.c) */
+	uint8_t pad2[40];
 	/* workers write */
 	uint64_t tick_next_tsc;
 	uint32_t tick; /* seconds that workers ran */
