@@ -39,11 +39,12 @@ world_describe(struct tiara_segment *s, uint64_t bucket_cnt)
 	s->worker_off = world_take(&end, sizeof(struct tiara_worker_slot));
 	s->counter_stride = sizeof(struct tiara_worker_counters) +
 			    (WORLD_SERVICES + WORLD_BACKENDS) * sizeof(struct tiara_flow_counter);
-	s->counter_off = world_take(&end, s->counter_stride);
+	s->counter_off = world_take(&end, 2 * s->counter_stride);
 	s->root_off = world_take(&end, TIARA_ROOT_CNT * sizeof(struct tiara_root));
 	s->neighbour_off = world_take(&end, WORLD_NEIGHBOURS * sizeof(struct tiara_neighbour));
 	s->move_off = world_take(&end, TIARA_MOVE_STRIPES * sizeof(uint32_t));
 	s->move_log_off = world_take(&end, 2 * sizeof(struct tiara_move_log));
+	s->rate_off = world_take(&end, WORLD_SERVICES * sizeof(struct tiara_rate));
 	s->heap_off = world_take(&end, TIARA_ROOT_CNT * sizeof(struct world_blocks));
 	s->table_off = world_take(&end, bucket_cnt * sizeof(struct tiara_bucket));
 	return s->total_bytes = end;
