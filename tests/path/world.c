@@ -14,6 +14,7 @@ struct world_blocks {
 	struct tiara_backend backend[WORLD_BACKENDS];
 	struct tiara_frontend frontend[WORLD_FRONTENDS];
 	uint32_t rows[WORLD_SERVICES][WORLD_ROWS];
+	struct tiara_source source[WORLD_SERVICES][WORLD_SOURCES];
 };
 
 static uint64_t
@@ -128,12 +129,15 @@ world_fill(struct world *w, struct world_blocks *blocks)
 	memcpy(blocks->service, w->plan.service, sizeof(blocks->service));
 	memcpy(blocks->backend, w->plan.backend, sizeof(blocks->backend));
 	memcpy(blocks->rows, w->plan.rows, sizeof(blocks->rows));
+	memcpy(blocks->source, w->plan.source, sizeof(blocks->source));
 	for (uint16_t i = 0; i < WORLD_SERVICES; i++) {
 		struct tiara_service *service = &blocks->service[i];
 
 		if (service->use != TIARA_USE_ACTIVE)
 			continue;
 		service->select_off = (uint64_t)((uint8_t *)blocks->rows[i] - w->map.base);
+		service->source_off = (uint64_t)((uint8_t *)blocks->source[i] - w->map.base);
+		service->rate_idx = i;
 		world_frontend_add(blocks, service->vip, 0, 0, TIARA_USE_VIP, 0);
 		world_frontend_add(blocks, service->vip, service->port, service->protocol,
 				   TIARA_USE_ACTIVE, i);
@@ -186,6 +190,8 @@ world_push(struct world *w, const struct tiara_entry *entry)
 	union tiara_word word = {.entry = *entry};
 	struct tiara_found found;
 
+	writer.backend = tiara_map_backend_counters(&w->map, 1);
+	writer.backend_cnt = WORLD_BACKENDS;
 	return tiara_table_insert(&w->map, &age, &writer,
 				  tiara_hash_inline(word.key, w->map.segment->table_secret), &word,
 				  &found);

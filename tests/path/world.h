@@ -14,6 +14,7 @@ enum {
 	WORLD_BACKENDS = 64,
 	WORLD_FRONTENDS = 64,
 	WORLD_ROWS = 1024, /* of one service */
+	WORLD_SOURCES = 64, /* of one service */
 	WORLD_NEIGHBOURS = 64,
 	WORLD_TSC_HZ = 1000000000,
 };
@@ -23,6 +24,7 @@ struct world_plan {
 	struct tiara_service service[WORLD_SERVICES];
 	struct tiara_backend backend[WORLD_BACKENDS];
 	uint32_t rows[WORLD_SERVICES][WORLD_ROWS];
+	struct tiara_source source[WORLD_SERVICES][WORLD_SOURCES];
 	uint64_t select_secret[2];
 };
 
