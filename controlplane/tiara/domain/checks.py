@@ -54,13 +54,20 @@ def check_ipv4(field: str, text: str) -> str:
 
 
 def check_prefix(field: str, text: str) -> ipaddress.IPv4Network:
-    """An IPv4 prefix in canonical text, no host bits set; a bare address is a prefix of 32 bits."""
+    """An IPv4 prefix, no bit set behind its length; a bare address is a prefix of 32 bits."""
     try:
         return ipaddress.IPv4Network(text)
     except ValueError:
         raise InvalidField(
-            field, f"{shown(text)} is no IPv4 prefix, as '198.18.0.0/16', or has bits behind its length"
+            field, f"{shown(text)} is no IPv4 prefix, as '198.18.64.0/24', or has bits behind its length"
         ) from None
+
+
+def check_canonical_prefix(field: str, text: str) -> str:
+    """The same in canonical text: address and length."""
+    if str(check_prefix(field, text)) != text:
+        raise InvalidField(field, f"{shown(text)} is no IPv4 prefix in canonical text, as '198.18.64.0/24'")
+    return text
 
 
 def check_path(field: str, text: str) -> str:
