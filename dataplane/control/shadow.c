@@ -45,6 +45,30 @@ shadow_copy_neighbours(const struct shadow *shadow, const struct tiara_map *from
 	}
 }
 
+/* What a limit on a backend's connections is held against. */
+static void
+shadow_copy_entries(const struct shadow *shadow, const struct tiara_map *from, uint32_t backend_idx)
+{
+	for (uint32_t writer = 0; writer <= from->segment->worker_max; writer++) {
+		const uint64_t *mine = &tiara_map_backend_counters(from, writer)[backend_idx]
+						.limit_cnt;
+
+		tiara_map_backend_counters(&shadow->map, writer)[backend_idx]
+			.limit_cnt = __atomic_load_n(mine, __ATOMIC_RELAXED);
+	}
+}
+
+static void
+shadow_copy_limits(const struct shadow *shadow, const struct tiara_map *from)
+{
+	const struct tiara_segment *s = from->segment;
+
+	shadow_copy(shadow, from, s->rate_off, s->service_max * sizeof(*from->rate));
+	for (uint32_t i = 0; i < shadow->view.backend_cnt; i++)
+		if (shadow->view.backend[i].connection_max)
+			shadow_copy_entries(shadow, from, i);
+}
+
 /* The generation is copied once: the view's and the header's are the same one. */
 static void
 shadow_copy_all(struct shadow *shadow, const struct tiara_map *from)
@@ -58,6 +82,7 @@ shadow_copy_all(struct shadow *shadow, const struct tiara_map *from)
 	shadow_copy(shadow, from, s->move_off, TIARA_MOVE_STRIPES * sizeof(*from->move));
 	shadow_copy_neighbours(shadow, from);
 	shadow->view = tiara_view_of(from, shadow->map.segment->generation);
+	shadow_copy_limits(shadow, from);
 }
 
 bool

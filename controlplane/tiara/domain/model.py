@@ -9,12 +9,12 @@ from dataclasses import astuple, dataclass
 from enum import IntEnum, StrEnum
 
 from tiara.domain.checks import (
+    check_canonical_prefix,
     check_host,
     check_id,
     check_ipv4,
     check_mac,
     check_path,
-    check_canonical_prefix,
     check_range,
 )
 from tiara.domain.errors import InvalidField
