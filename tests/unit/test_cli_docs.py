@@ -81,7 +81,7 @@ def sessions(block: str) -> list[tuple[str, str]]:
     ("page", "languages"),
     [
         (README, ["console", "python", "yaml", "shell-session"]),
-        (PAGE, ["console", "python", "console", "python", "console", "console"]),
+        (PAGE, ["console", "python", "python", "console", "python", "console", "console"]),
     ],
 )
 def test_the_pages_have_examples(page: Path, languages: list[str]) -> None:
