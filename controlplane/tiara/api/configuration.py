@@ -83,9 +83,7 @@ class ConfigurationServicer(configuration_pb2_grpc.ConfigurationServiceServicer)
     ) -> pb.ListRevisionsResponse:
         """Past writes."""
         size, kind = page_size(request.page_size), f"revisions {request.resource}"
-        entries = await self._configuration.entries(
-            before(kind, request.page_token), size, request.resource
-        )
+        entries = await self._configuration.entries(before(kind, request.page_token), size, request.resource)
         token = Token(kind, str(entries[-1].revision)).text() if len(entries) == size else ""
         return pb.ListRevisionsResponse(
             revisions=[_revision_out(entry, fields=False) for entry in entries], next_page_token=token
