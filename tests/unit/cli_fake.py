@@ -64,6 +64,8 @@ class World:
     events: list[configuration_pb.Event] = field(default_factory=list)
     # The steps of each watch to come, and how it ends; OK: it is silent from then on.
     silence: Event = field(default_factory=Event)
+    # What a watch of connections says before it is refused.
+    passes: list[connection_pb.WatchConnectionsResponse] = field(default_factory=list)
     watches: list[tuple[list[configuration_pb.WatchResponse], grpc.StatusCode]] = field(default_factory=list)
 
     def stored(self, resource: Any, name: str) -> Any:
@@ -328,6 +330,11 @@ class Connections(connection_grpc.ConnectionServiceServicer):
         self.world.heard("ListConnections", request, context)
         page, token = self.world.page_of(self.world.connections, request)
         return connection_pb.ListConnectionsResponse(connections=page, next_page_token=token)
+
+    def WatchConnections(self, request: Any, context: Any) -> Iterator[Any]:
+        self.world.heard("WatchConnections", request, context)
+        yield from self.world.passes
+        refuse(context, grpc.StatusCode.RESOURCE_EXHAUSTED, "narrow the filter", [])
 
     def FlushConnections(self, request: Any, context: Any) -> Any:
         self.world.heard("FlushConnections", request, context)

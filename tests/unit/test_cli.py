@@ -396,6 +396,37 @@ def test_connection_list_filters(tiara: Tiara, world: World) -> None:
     assert (sent.virtual_service, sent.backend) == ("virtualServices/web", "backendPools/web/backends/b1")
 
 
+def test_connection_list_watch(tiara: Tiara, world: World) -> None:
+    """A line for each that comes, differs or goes; the count at the end of a pass that had any."""
+    say = connection_pb2.WatchConnectionsResponse
+    world.passes = [
+        say(added=[connection(40000), connection(40001)], complete=True),
+        say(complete=True),
+        say(changed=[connection(40001, backend="backendPools/web/backends/b2")]),
+        say(gone=[connection(40000)], complete=True),
+    ]
+    result = tiara("connections list --service web --state udp --watch")
+    assert result.stdout == golden("""
+        + tcp 198.18.0.7:40000 198.18.100.1:443 web/b1 established
+        + tcp 198.18.0.7:40001 198.18.100.1:443 web/b1 established
+        = 2 connections
+        ~ tcp 198.18.0.7:40001 198.18.100.1:443 web/b2 established
+        - tcp 198.18.0.7:40000 198.18.100.1:443 web/b1 established
+        = 1 connection
+        """)
+    assert (result.exit_code, "narrow the filter" in result.stderr) == (1, True)
+    assert world.requests[0].virtual_service == "virtualServices/web"
+    assert world.requests[0].state == connection_pb2.CONNECTION_STATE_UDP
+
+
+def test_connection_list_watch_for_programs(tiara: Tiara, world: World) -> None:
+    """A message a line; an empty first pass says that there is none."""
+    say = connection_pb2.WatchConnectionsResponse
+    world.passes = [say(complete=True), say(complete=True), say(added=[connection(40000)], complete=True)]
+    lines = [json.loads(line) for line in tiara("connections list --watch -o json").stdout.splitlines()]
+    assert [(line["complete"], len(line["added"])) for line in lines] == [(True, 0), (True, 1)]
+
+
 def test_connection_get(tiara: Tiara, world: World) -> None:
     """One connection is one sentence; one of a removed backend and a pushed one say so."""
     world.connections += [connection(40000), connection(40001, backend=""), connection(40002, pushed=True)]

@@ -14,8 +14,8 @@ from tiara.api.calls import call_of
 from tiara.api.convert import backend_in, pool_in, service_in, timestamp
 from tiara.api.difference import change_out, resource_out
 from tiara.api.fields import under
-from tiara.api.history import list_events
-from tiara.api.pages import Token, after, page_size
+from tiara.api.history import before, list_events
+from tiara.api.pages import Token, page_size
 from tiara.api.watch import watch
 from tiara.domain.checks import check_id
 from tiara.domain.errors import InvalidField
@@ -83,8 +83,7 @@ class ConfigurationServicer(configuration_pb2_grpc.ConfigurationServiceServicer)
     ) -> pb.ListRevisionsResponse:
         """Past writes."""
         size, kind = page_size(request.page_size), f"revisions {request.resource}"
-        before = after(kind, request.page_token)
-        entries = await self._configuration.entries(int(before or 0), size, request.resource)
+        entries = await self._configuration.entries(before(kind, request.page_token), size, request.resource)
         token = Token(kind, str(entries[-1].revision)).text() if len(entries) == size else ""
         return pb.ListRevisionsResponse(
             revisions=[_revision_out(entry, fields=False) for entry in entries], next_page_token=token

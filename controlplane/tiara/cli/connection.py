@@ -42,7 +42,8 @@ def list_(read: Reader, wanted: dict[str, Any], limit: int) -> None:
     """List connections, in no order. Filters must all fit.
 
     With --watch each is a line with +, then come those that are new (+), have
-    another state or backend (~) or are gone (-); at most 10,000 may fit.
+    another state or backend (~) or are gone (-), whatever the limit; at most
+    10,000 may fit.
 
     \b
     tiara connections list --backend web/b2 --watch

@@ -15,9 +15,10 @@ def follow(read: Reader, request: pb.WatchConnectionsRequest) -> None:
     """Until Ctrl-C."""
     live = 0
     try:
-        for response in read.session.connections.WatchConnections(request):
+        for number, response in enumerate(read.session.connections.WatchConnections(request)):
             live += len(response.added) - len(response.gone)
-            _print(read, response, live)
+            if not number or response.added or response.changed or response.gone:
+                _print(read, response, live)
     except grpc.RpcError as error:
         raise errors.from_rpc(error, read.session.address) from error
     except KeyboardInterrupt:
@@ -25,9 +26,6 @@ def follow(read: Reader, request: pb.WatchConnectionsRequest) -> None:
 
 
 def _print(read: Reader, response: pb.WatchConnectionsResponse, live: int) -> None:
-    """Nothing where nothing differs."""
-    if not (response.added or response.changed or response.gone):
-        return
     if read.form == output.JSON:
         output.print_json(response, one_line=True)
     elif read.form == output.YAML_FORMAT:
