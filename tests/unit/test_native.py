@@ -17,7 +17,7 @@ from tiara.native import NativeError, Segment, layout_id, maglev_fill
 from tiara.native import segment as native
 from tiara.native.scan import Filter, rows_differ
 from tiara.native.values import Flow
-from tiara.planner import fill_plain
+from tiara.planner.maglev import fill_plain
 from tiara.planner.rows import differ_plain
 
 B1 = BackendSpec("web", "b1", "01" * 16, "198.18.0.11", Use.ACTIVE, Forward.L2)

@@ -392,6 +392,15 @@ enum tiara_status tiara_worker_read(struct tiara_handle *handle, uint32_t idx,
 enum tiara_status tiara_maglev_fill(const uint32_t *offset, const uint32_t *skip,
 				    const uint32_t *weight, uint32_t cnt, uint32_t *rows,
 				    uint32_t m, struct tiara_error *error);
+/*
+ * The other policies' rows (docs/design/0009): positions 0..cnt-1 for any m; weights of at most
+ * 16777215, 0 takes no row; INVALID when all are 0. Round robin by smooth turns in order of position.
+ */
+enum tiara_status tiara_round_robin_fill(const uint32_t *weight, uint32_t cnt, uint32_t *rows,
+					 uint32_t m, struct tiara_error *error);
+/* Weighted rendezvous hashing: a backend's draws depend on its seed and the row alone. */
+enum tiara_status tiara_rendezvous_fill(const uint64_t *seed, const uint32_t *weight, uint32_t cnt,
+					uint32_t *rows, uint32_t m, struct tiara_error *error);
 /* A selection table as a planner has it: rows[i] is a position in idx[], which has backend numbers. */
 struct tiara_rows {
 	const uint32_t *rows;
