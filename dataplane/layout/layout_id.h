@@ -3,6 +3,6 @@
 #ifndef TIARA_LAYOUT_ID_H
 #define TIARA_LAYOUT_ID_H
 
-#define TIARA_LAYOUT_ID UINT64_C(0xf9400fd70e410f82)
+#define TIARA_LAYOUT_ID UINT64_C(0xde57ced7f57fd3ac)
 
 #endif
