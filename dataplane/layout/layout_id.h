@@ -3,6 +3,6 @@
 #ifndef TIARA_LAYOUT_ID_H
 #define TIARA_LAYOUT_ID_H
 
-#define TIARA_LAYOUT_ID UINT64_C(0xde57ced7f57fd3ac)
+#define TIARA_LAYOUT_ID UINT64_C(0x936a5641272a6baf)
 
 #endif

@@ -10,7 +10,7 @@ package tiara_layout_pkg;
   // A package offers more than one module uses.
   /* verilator lint_off UNUSEDPARAM */
 
-  localparam logic [63:0] LayoutId = 64'hde57ced7f57fd3ac;
+  localparam logic [63:0] LayoutId = 64'h936a5641272a6baf;
 
   // enum tiara_limit
   localparam int unsigned LineBytes = 64;
@@ -319,7 +319,8 @@ package tiara_layout_pkg;
     logic [31:0] recounting;
     logic [31:0] tick;
     logic [63:0] tick_next_tsc;
-    logic [47:0][7:0] pad2;
+    logic [39:0][7:0] pad2;
+    logic [63:0] unconfirmed;
     logic [63:0] released_generation;
     logic [63:0] generation;
     logic [23:0][7:0] pad1;

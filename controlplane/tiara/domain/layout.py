@@ -9,7 +9,7 @@ from enum import IntEnum, IntFlag
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
-LAYOUT_ID: Final = 0xDE57CED7F57FD3AC
+LAYOUT_ID: Final = 0x936A5641272A6BAF
 """What a segment, libtiara and tiara-dataplane must agree on."""
 
 
@@ -194,6 +194,14 @@ class OnConflict(_Labelled):
 
     CONFLICT_KEEP = 0
     CONFLICT_REPLACE = 1
+
+
+class ExplainWay(_Labelled):
+    """enum tiara_explain_way of libtiara's calls."""
+
+    DROPPED = 0
+    SENT = 1
+    KERNEL = 2
 
 
 SIZES: Final[Mapping[str, int]] = MappingProxyType(
@@ -399,7 +407,8 @@ MEMBERS: Final[Mapping[str, Mapping[str, Member]]] = MappingProxyType(
             "pad1": Member(168, 1, 24, "uint8_t"),
             "generation": Member(192, 8, 0, "uint64_t"),
             "released_generation": Member(200, 8, 0, "uint64_t"),
-            "pad2": Member(208, 1, 48, "uint8_t"),
+            "unconfirmed": Member(208, 8, 0, "uint64_t"),
+            "pad2": Member(216, 1, 40, "uint8_t"),
             "tick_next_tsc": Member(256, 8, 0, "uint64_t"),
             "tick": Member(264, 4, 0, "uint32_t"),
             "recounting": Member(268, 4, 0, "uint32_t"),
