@@ -278,10 +278,6 @@ class Connections(connection_grpc.ConnectionServiceServicer):
     def __init__(self, world: World) -> None:
         self.world = world
 
-    def WatchConnections(self, request: Any, context: Any) -> Iterator[Any]:
-        self.world.heard("WatchConnections", request, context)
-        yield connection_pb.WatchConnectionsResponse()
-
     def PushConnections(self, requests: Any, context: Any) -> Iterator[Any]:
         for request in requests:
             self.world.heard("PushConnections", request, context)
