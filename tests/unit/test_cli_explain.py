@@ -11,8 +11,8 @@ from textwrap import dedent
 import pytest
 from cli_fake import World, serving
 from click.testing import CliRunner, Result
+from tiara import pcap
 from tiara.cli.main import cli
-from tiara.traffic import pcap
 from tiara.v1 import connection_pb2, packet_pb2, virtual_service_pb2
 
 Tiara = Callable[..., Result]

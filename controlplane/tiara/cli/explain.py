@@ -8,9 +8,9 @@ from pathlib import Path
 import click
 from rich.text import Text
 
+from tiara import pcap
 from tiara.cli import output, values
 from tiara.cli.options import Reader, reads
-from tiara.traffic import pcap
 from tiara.v1 import packet_pb2 as pb
 from tiara.v1 import virtual_service_pb2
 
