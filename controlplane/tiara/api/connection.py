@@ -8,7 +8,6 @@ from contextlib import aclosing
 
 from tiara.api.convert import connection_out, frontend_in, frontend_out, protocol_in
 from tiara.api.pages import Token, after, page_size
-from tiara.domain.checks import check_ipv4, check_range
 from tiara.domain.dataplane import BackendKey, ServiceKey
 from tiara.domain.errors import InvalidField, Unimplemented
 from tiara.domain.layout import Limit, OnConflict
@@ -75,10 +74,10 @@ class ConnectionServicer(connection_pb2_grpc.ConnectionServiceServicer):
         """Looks one up."""
         found = await self._reconciler.find_connection(
             protocol_in("protocol", request.protocol),
-            check_ipv4("client_address", request.client_address),
-            check_range("client_port", request.client_port, 1, 65535),
-            check_ipv4("address", request.address),
-            check_range("port", request.port, 1, 65535),
+            request.client_address,
+            request.client_port,
+            request.address,
+            request.port,
         )
         return connection_out(found)
 

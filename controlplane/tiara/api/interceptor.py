@@ -12,6 +12,7 @@ import structlog
 from google.protobuf.message import DecodeError
 from grpc_status import rpc_status
 
+from tiara.api.bounds import check_request
 from tiara.api.errors import status_of
 from tiara.domain.errors import InvalidField, TiaraError
 
@@ -91,6 +92,8 @@ class ErrorInterceptor(grpc.aio.ServerInterceptor):
 
 def _parse(handler: Any, raw: bytes) -> Any:
     try:
-        return handler.request_deserializer(raw)
+        request = handler.request_deserializer(raw)
     except DecodeError as error:
         raise InvalidField("", f"the request cannot be parsed: {error}") from None
+    check_request(request, len(raw))
+    return request
