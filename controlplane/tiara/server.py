@@ -21,7 +21,7 @@ import click
 import grpc
 import structlog
 
-from tiara.api import add_servicers
+from tiara.api import SERVER_OPTIONS, add_servicers
 from tiara.api.interceptor import ErrorInterceptor
 from tiara.domain.errors import TiaraError
 from tiara.metrics import SCAN_S, MetricsServer, parse_listen
@@ -102,7 +102,7 @@ async def _metrics(options: Options, reconciler: Reconciler) -> AsyncIterator[No
 
 async def start_api(reconciler: Reconciler, target: str, node: str) -> grpc.aio.Server:
     """A running server on ``target``, "unix:/path" or "address:port"."""
-    server = grpc.aio.server(interceptors=[ErrorInterceptor()], options=[("grpc.so_reuseport", 0)])
+    server = grpc.aio.server(interceptors=[ErrorInterceptor()], options=SERVER_OPTIONS)
     add_servicers(server, reconciler, node, program_version())
     mask = os.umask(0o777 & ~SOCKET_MODE)
     try:
@@ -159,6 +159,7 @@ async def _serve_api(reconciler: Reconciler, target: str, node: str) -> None:
     click.echo("ready")
     sys.stdout.flush()
     await stop.wait()
+    reconciler.standing.drain()
     await server.stop(_STOP_S)
 
 

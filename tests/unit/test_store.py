@@ -123,6 +123,15 @@ async def test_a_commit_is_whole_or_nothing(
     assert await store.commit([Put(BACKEND, 0)]) == 2
 
 
+async def test_probe_changes_nothing(reopen: Callable[[], Awaitable[Store]]) -> None:
+    """It may come at any time."""
+    store = await reopen()
+    before = await store.load()
+    await store.probe()
+    await store.probe()
+    assert await store.load() == before
+
+
 async def test_secret_is_made_once(reopen: Callable[[], Awaitable[Store]]) -> None:
     """16 random bytes that outlive restarts."""
     secret = await (await reopen()).secret()
@@ -150,6 +159,21 @@ async def test_full_disk(tmp_path: Path) -> None:
         await store.commit(many)
     assert await store.load() == Snapshot(1, (replace(POOL, revision=1),))
     assert await store.commit([Put(BACKEND, 0)]) == 2
+    await store.close()
+
+
+async def test_probe_finds_a_full_disk(tmp_path: Path) -> None:
+    """Where no resource fits the probe fails, and it leaves nothing half done."""
+    store = await SqliteStore.open(tmp_path / "store.db", max_pages=8)
+    await store.probe()
+    with pytest.raises(Exhausted, match="no room left"):
+        for i in range(2000):
+            await store.commit([Put(replace(POOL, id=f"p{i}"), 0)])
+    for _ in range(2):
+        with pytest.raises(Exhausted, match="no room left"):
+            await store.probe()
+    await store.commit([Delete(replace(POOL, id=f"p{i}").name, i + 1) for i in range(20)])
+    await store.probe()
     await store.close()
 
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
 from typing import Any, NoReturn
@@ -61,7 +62,11 @@ class ErrorInterceptor(grpc.aio.ServerInterceptor):
     def _answers(self, method: str, handler: Any) -> Any:
         async def call(raw: bytes, context: _Context) -> AsyncIterator[Any]:
             try:
-                async with aclosing(handler.unary_stream(_parse(handler, raw), context)) as responses:
+                found = handler.unary_stream(_parse(handler, raw), context)
+                if inspect.isawaitable(found):  # It writes to the context itself, as grpc.health.v1 does
+                    await found
+                    return
+                async with aclosing(found) as responses:
                     async for response in responses:
                         yield response
             except Exception as error:

@@ -16,6 +16,7 @@ from tiara.domain.model import Backend, Drain, Frontend, Pool, Resource, Virtual
 from tiara.domain.names import backend_name, pool_name, service_name
 from tiara.domain.selection import backends_allowed
 from tiara.reconciler.catalogue import Catalogue
+from tiara.reconciler.standing import Standing
 from tiara.store import Change, Delete, Put, Store
 
 _T = TypeVar("_T")
@@ -53,6 +54,7 @@ class Configuration:
     ) -> None:
         """``announce(put, removed)`` is called after each commit."""
         self.catalogue = catalogue
+        self.standing = Standing(store.probe)
         self._store = store
         self._announce = announce
         self._room = room
@@ -255,7 +257,8 @@ class Configuration:
     async def _commit(self, put: Sequence[Resource], removed: Sequence[Resource]) -> int:
         changes: list[Change] = [Put(value, value.revision) for value in put]
         changes += [Delete(value.name, value.revision) for value in removed]
-        revision = await self._store.commit(changes)
+        with self.standing.commit():
+            revision = await self._store.commit(changes)
         stored = [replace(value, revision=revision) for value in put]
         for value in stored:
             self.catalogue.put(value)

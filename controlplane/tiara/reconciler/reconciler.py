@@ -54,6 +54,7 @@ class Reconciler:
         self, store: Store, catalogue: Catalogue, actuator: Actuator, clock_ms: Callable[[], int] = now_ms
     ) -> None:
         self.configuration = Configuration(store, catalogue, self._announced, self._room, clock_ms)
+        self.standing = self.configuration.standing
         self._catalogue = catalogue
         self._actuator = actuator
         self._native = ThreadPoolExecutor(1, thread_name_prefix="native")
@@ -94,6 +95,7 @@ class Reconciler:
         task, self._task = self._task, None
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
+        await self.standing.close()
         await self._monitor.close()
         await self._census.close()
         await self._run_native(self._actuator.close)
