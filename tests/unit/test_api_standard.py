@@ -132,6 +132,7 @@ async def _fails(*arguments: object) -> None:
 async def test_a_store_that_recovers_is_found(error: Exception) -> None:
     """It is tried until a write goes through, and each change is told once."""
     told: list[bool] = []
+    recovered = asyncio.Event()
     tries = 0
 
     async def probe() -> None:
@@ -141,12 +142,17 @@ async def test_a_store_that_recovers_is_found(error: Exception) -> None:
             raise error
 
     standing = Standing(probe, probe_s=0.001)
-    standing.on_change = lambda: told.append(standing.storing)
+
+    def changed() -> None:
+        told.append(standing.storing)
+        if standing.storing:
+            recovered.set()
+
+    standing.on_change = changed
     for _ in range(2):
         with pytest.raises(type(error)), standing.commit():
             raise error
-    while not standing.storing:
-        await asyncio.sleep(0.001)
+    await recovered.wait()
     assert (told, tries) == ([False, True], 3)
     await standing.close()
 

@@ -164,7 +164,7 @@ async def test_full_disk(tmp_path: Path) -> None:
 
 async def test_probe_finds_a_full_disk(tmp_path: Path) -> None:
     """Where no resource fits the probe fails, and it leaves nothing half done."""
-    store = await SqliteStore.open(tmp_path / "store.db", max_pages=8)
+    store = await SqliteStore.open(tmp_path / "store.db", max_pages=16)
     await store.probe()
     with pytest.raises(Exhausted, match="no room left"):
         for i in range(2000):
@@ -172,7 +172,7 @@ async def test_probe_finds_a_full_disk(tmp_path: Path) -> None:
     for _ in range(2):
         with pytest.raises(Exhausted, match="no room left"):
             await store.probe()
-    await store.commit([Delete(replace(POOL, id=f"p{i}").name, i + 1) for i in range(20)])
+    await store.commit([Delete(replace(POOL, id=f"p{i}").name, i + 1) for i in range(100)])
     await store.probe()
     await store.close()
 
