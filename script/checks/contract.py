@@ -72,6 +72,8 @@ def _complaint(field: FieldDescriptor, bounds: Any) -> str:
     """Why the field may hold too much, empty when it may not."""
     if bounds.free or bounds.bulk:
         return ""
+    if field.message_type and field.message_type.GetOptions().map_entry:
+        return "is a map, and bounds do not reach into maps"
     if field.is_repeated and not bounds.max_items:
         return "may have any number of items"
     return "" if _is_bounded(field, bounds) else "may hold anything"

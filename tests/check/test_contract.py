@@ -88,7 +88,7 @@ def test_no_comment_on_an_enum_value(copy: Copy) -> None:
         ("bytes a = 99 [(bounds) = {required: true}];", "GetNodeRequest.a may hold anything"),
         ("uint32 a = 99;", "GetNodeRequest.a may hold anything"),
         ("repeated string a = 99 [(bounds) = {max_bytes: 9}];", "GetNodeRequest.a may have any number"),
-        ("map<string, string> a = 99;", "GetNodeRequest.a may have any number"),
+        ("map<string, string> a = 99;", "GetNodeRequest.a is a map"),
     ],
 )
 def test_request_without_bounds(copy: Copy, field: str, said: str) -> None:

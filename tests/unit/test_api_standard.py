@@ -160,7 +160,7 @@ async def test_a_store_that_recovers_is_found(error: Exception) -> None:
 async def test_drained_tells_watchers(api: Api, reconciler: Reconciler) -> None:
     """Who watches is told at once, and for good."""
     stub = health_pb2_grpc.HealthStub(api.channel)
-    watch = stub.Watch(health_pb2.HealthCheckRequest(service="tiara.v1.NodeService"))
+    watch = stub.Watch(health_pb2.HealthCheckRequest(service="tiara.v1.NodeService"), timeout=10)
     assert (await watch.read()).status == SERVING
     reconciler.standing.drain()
     assert (await watch.read()).status == NOT_SERVING
@@ -185,7 +185,7 @@ def program(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
 async def test_sigterm_drains(program: subprocess.Popen[str], tmp_path: Path) -> None:
     """Asked to stop, it says NOT_SERVING before it goes."""
     async with grpc.aio.insecure_channel(f"unix:{tmp_path}/api.sock") as channel:
-        watch = health_pb2_grpc.HealthStub(channel).Watch(health_pb2.HealthCheckRequest())
+        watch = health_pb2_grpc.HealthStub(channel).Watch(health_pb2.HealthCheckRequest(), timeout=10)
         said: AsyncIterator[Any] = aiter(watch)
         assert (await anext(said)).status == SERVING
         os.kill(program.pid, signal.SIGTERM)

@@ -81,7 +81,9 @@ def _matters(field: FieldDescriptor) -> bool:
 
 def _nested(field: FieldDescriptor) -> Descriptor | None:
     kind = field.message_type
-    return kind if kind and not kind.full_name.startswith("google.") else None
+    if not kind or kind.full_name.startswith("google.") or kind.GetOptions().map_entry:
+        return None
+    return kind
 
 
 def _field(field: FieldDescriptor) -> _Field:
