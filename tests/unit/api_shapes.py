@@ -235,7 +235,7 @@ def _known_inside(name: str, bounds: pb.Bounds) -> list[Any]:
     if name == "Timestamp":
         return [Timestamp(seconds=253_402_300_799, nanos=999_999_999), Timestamp(seconds=-62_135_596_800)]
     assert name == "FieldMask", name
-    return [FieldMask(paths=["x" * 256] * 64), FieldMask()]
+    return [FieldMask(paths=["x" * 256] * 100), FieldMask()]
 
 
 def _known_outside(name: str, bounds: pb.Bounds) -> list[Any]:
@@ -251,7 +251,7 @@ def _known_outside(name: str, bounds: pb.Bounds) -> list[Any]:
         return [*map(_nanoseconds, numbers + odd), *broken]
     if name == "Timestamp":
         return [Timestamp(nanos=-1), Timestamp(nanos=10**9), Timestamp(seconds=253_402_300_800)]
-    return [FieldMask(paths=["x"] * 65)]
+    return [FieldMask(paths=["x"] * 101)]
 
 
 def _nanoseconds(value: int) -> Duration:

@@ -58,9 +58,10 @@ def _details(error: TiaraError, reason: str) -> list[Message]:
                 info.metadata["field"] = field
                 found.append(_bad_request(field, str(error)))
             return found
-        case AlreadyExists(resource=resource, holder=holder):
+        case AlreadyExists(resource=resource, holder=holder, field=field):
             info.metadata["holder"] = holder
-            return [info, _resource(resource, str(error), holder)]
+            taken: list[Message] = [info, _resource(resource, str(error), holder)]
+            return [*taken, _bad_request(field, str(error))] if field else taken
         case Aborted(resource=resource):
             return [info, _resource(resource, str(error))]
         case FailedPrecondition(subject=subject):

@@ -18,7 +18,7 @@ Check = Callable[[str, Any], object]
 """Gets the value's path and the value."""
 
 DURATION_MAX_MS = 3650 * 86_400_000
-MASK_PATHS_MAX = 64
+MASK_PATHS_MAX = 100
 MASK_PATH_MAX_BYTES = 256
 
 _INTEGERS = frozenset(

@@ -66,8 +66,11 @@ class Store(Protocol):
         ``resource``: only those that touched it or what is below it.
         """
 
-    async def entries_after(self, revision: int) -> list[Entry]:
-        """All writes after a revision, oldest first, or ``OutOfRange`` where not all are kept."""
+    async def entries_after(self, revision: int, limit: int = 0) -> list[Entry]:
+        """The next ``limit`` writes (0: all) after a revision, oldest first.
+
+        ``OutOfRange`` where not all after it are kept, or where the store has not come to it yet.
+        """
 
     async def entry_of(self, request_id: str) -> Entry | None:
         """The kept write that was made with this request id."""

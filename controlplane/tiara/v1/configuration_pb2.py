@@ -29,7 +29,7 @@ from tiara.v1 import bounds_pb2 as tiara_dot_v1_dot_bounds__pb2
 from tiara.v1 import virtual_service_pb2 as tiara_dot_v1_dot_virtual__service__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1ctiara/v1/configuration.proto\x12\x08tiara.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1btiara/v1/backend_pool.proto\x1a\x15tiara/v1/bounds.proto\x1a\x1etiara/v1/virtual_service.proto\"\xcb\x01\n\rConfiguration\x12\x15\n\x05owner\x18\x01 \x01(\tB\x06\xca\x8c\x19\x02P\x01\x12\x36\n\rbackend_pools\x18\x02 \x03(\x0b\x32\x15.tiara.v1.BackendPoolB\x08\xca\x8c\x19\x04\x30\x80\x80\x04\x12-\n\x08\x62\x61\x63kends\x18\x03 \x03(\x0b\x32\x11.tiara.v1.BackendB\x08\xca\x8c\x19\x04\x30\x80\x80@\x12<\n\x10virtual_services\x18\x04 \x03(\x0b\x32\x18.tiara.v1.VirtualServiceB\x08\xca\x8c\x19\x04\x30\x80\x80\x04\"\xa3\x01\n\x18PlanConfigurationRequest\x12\x30\n\rconfiguration\x18\x01 \x01(\x0b\x32\x17.tiara.v1.ConfigurationH\x00\x12-\n\x11rollback_revision\x18\x02 \x01(\x04\x42\x10\xca\x8c\x19\x0c\x18\x01 \xff\xff\xff\xff\xff\xff\xff\xff\x7fH\x00\x12\r\n\x05whole\x18\x03 \x01(\x08:\x07\xc8\x8c\x19\x80\x80\x80\x10\x42\x0e\n\x06source\x12\x04\xc8\x8c\x19\x01\"\xef\x01\n\x04Plan\x12\x10\n\x08revision\x18\x01 \x01(\x04\x12)\n\x07\x63hanges\x18\x02 \x03(\x0b\x32\x18.tiara.v1.ResourceChange\x12!\n\x05pools\x18\x03 \x03(\x0b\x32\x12.tiara.v1.PoolRows\x12\x1c\n\x14\x61\x66\x66\x65\x63ted_connections\x18\x04 \x01(\x04\x12\x18\n\x10live_connections\x18\x05 \x01(\x04\x12%\n\toverrides\x18\x06 \x03(\x0b\x32\x12.tiara.v1.Override\x12\x17\n\x0fremoval_reasons\x18\x07 \x03(\t\x12\x0f\n\x07\x63ounted\x18\x08 \x01(\x08\"\x8b\x01\n\x0eResourceChange\x12&\n\x06\x61\x63tion\x18\x01 \x01(\x0e\x32\x16.tiara.v1.ChangeAction\x12\x0c\n\x04name\x18\x02 \x01(\t\x12%\n\x06\x66ields\x18\x03 \x03(\x0b\x32\x15.tiara.v1.FieldChange\x12\x1c\n\x14\x61\x66\x66\x65\x63ted_connections\x18\x04 \x01(\x04\":\n\x0b\x46ieldChange\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x0e\n\x06\x62\x65\x66ore\x18\x02 \x01(\t\x12\r\n\x05\x61\x66ter\x18\x03 \x01(\t\"=\n\x08PoolRows\x12\x14\n\x0c\x62\x61\x63kend_pool\x18\x01 \x01(\t\x12\r\n\x05moved\x18\x02 \x01(\r\x12\x0c\n\x04rows\x18\x03 \x01(\r\"-\n\x08Override\x12\x0f\n\x07\x62\x61\x63kend\x18\x01 \x01(\t\x12\x10\n\x08\x64raining\x18\x02 \x01(\x08\"\x80\x02\n\x19\x41pplyConfigurationRequest\x12\x30\n\rconfiguration\x18\x01 \x01(\x0b\x32\x17.tiara.v1.ConfigurationH\x00\x12-\n\x11rollback_revision\x18\x02 \x01(\x04\x42\x10\xca\x8c\x19\x0c\x18\x01 \xff\xff\xff\xff\xff\xff\xff\xff\x7fH\x00\x12\r\n\x05whole\x18\x03 \x01(\x08\x12\'\n\rplan_revision\x18\x04 \x01(\x04\x42\x10\xca\x8c\x19\x0c\x18\x00 \xff\xff\xff\xff\xff\xff\xff\xff\x7f\x12\x15\n\rallow_removal\x18\x05 \x01(\x08\x12\x1a\n\nrequest_id\x18\x06 \x01(\tB\x06\xca\x8c\x19\x02(@:\x07\xc8\x8c\x19\x80\x80\x80\x10\x42\x0e\n\x06source\x12\x04\xc8\x8c\x19\x01\"Y\n\x1a\x41pplyConfigurationResponse\x12\x10\n\x08revision\x18\x01 \x01(\x04\x12)\n\x07\x63hanges\x18\x02 \x03(\x0b\x32\x18.tiara.v1.ResourceChange\"3\n\x1a\x45xportConfigurationRequest\x12\x15\n\x05owner\x18\x01 \x01(\tB\x06\xca\x8c\x19\x02P\x01\"_\n\x1b\x45xportConfigurationResponse\x12.\n\rconfiguration\x18\x01 \x01(\x0b\x32\x17.tiara.v1.Configuration\x12\x10\n\x08revision\x18\x02 \x01(\x04\"\xb0\x01\n\x08Revision\x12\x10\n\x08revision\x18\x01 \x01(\x04\x12(\n\x04time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0b\n\x03who\x18\x03 \x01(\t\x12\x0c\n\x04peer\x18\x04 \x01(\t\x12\x0e\n\x06method\x18\x05 \x01(\t\x12\x12\n\nrequest_id\x18\x06 \x01(\t\x12)\n\x07\x63hanges\x18\x07 \x03(\x0b\x32\x18.tiara.v1.ResourceChange\":\n\x12GetRevisionRequest\x12$\n\x08revision\x18\x01 \x01(\x04\x42\x12\xca\x8c\x19\x0e\x08\x01\x18\x01 \xff\xff\xff\xff\xff\xff\xff\xff\x7f\"i\n\x14ListRevisionsRequest\x12\x19\n\tpage_size\x18\x01 \x01(\x05\x42\x06\xca\x8c\x19\x02\x18\x00\x12\x1b\n\npage_token\x18\x02 \x01(\tB\x07\xca\x8c\x19\x03(\x80\x08\x12\x19\n\x08resource\x18\x03 \x01(\tB\x07\xca\x8c\x19\x03(\x80\x02\"W\n\x15ListRevisionsResponse\x12%\n\trevisions\x18\x01 \x03(\x0b\x32\x12.tiara.v1.Revision\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x87\x01\n\x05\x45vent\x12\x0e\n\x06number\x18\x01 \x01(\x04\x12(\n\x04time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12!\n\x04kind\x18\x03 \x01(\x0e\x32\x13.tiara.v1.EventKind\x12\x10\n\x08resource\x18\x04 \x01(\t\x12\x0f\n\x07message\x18\x05 \x01(\t\"\x89\x01\n\x11ListEventsRequest\x12\x19\n\tpage_size\x18\x01 \x01(\x05\x42\x06\xca\x8c\x19\x02\x18\x00\x12\x1b\n\npage_token\x18\x02 \x01(\tB\x07\xca\x8c\x19\x03(\x80\x08\x12!\n\x04kind\x18\x03 \x01(\x0e\x32\x13.tiara.v1.EventKind\x12\x19\n\x08resource\x18\x04 \x01(\tB\x07\xca\x8c\x19\x03(\x80\x02\"N\n\x12ListEventsResponse\x12\x1f\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x0f.tiara.v1.Event\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"r\n\x0cWatchRequest\x12(\n\x0e\x61\x66ter_revision\x18\x01 \x01(\x04\x42\x10\xca\x8c\x19\x0c\x18\x00 \xff\xff\xff\xff\xff\xff\xff\xff\x7f\x12\x38\n\theartbeat\x18\x02 \x01(\x0b\x32\x19.google.protobuf.DurationB\n\xca\x8c\x19\x06\x38\x64@\xe0\xa7\x12\"\xbe\x01\n\rWatchResponse\x12(\n\x03put\x18\x01 \x01(\x0b\x32\x19.tiara.v1.WatchedResourceH\x00\x12\x11\n\x07removed\x18\x02 \x01(\tH\x00\x12\'\n\x06synced\x18\x03 \x01(\x0b\x32\x15.tiara.v1.WatchSyncedH\x00\x12-\n\theartbeat\x18\x04 \x01(\x0b\x32\x18.tiara.v1.WatchHeartbeatH\x00\x12\x10\n\x08revision\x18\x05 \x01(\x04\x42\x06\n\x04step\"\xa7\x01\n\x0fWatchedResource\x12-\n\x0c\x62\x61\x63kend_pool\x18\x01 \x01(\x0b\x32\x15.tiara.v1.BackendPoolH\x00\x12$\n\x07\x62\x61\x63kend\x18\x02 \x01(\x0b\x32\x11.tiara.v1.BackendH\x00\x12\x33\n\x0fvirtual_service\x18\x03 \x01(\x0b\x32\x18.tiara.v1.VirtualServiceH\x00\x42\n\n\x08resource\"\r\n\x0bWatchSynced\"\x10\n\x0eWatchHeartbeat*\x93\x01\n\x0c\x43hangeAction\x12\x1d\n\x19\x43HANGE_ACTION_UNSPECIFIED\x10\x00\x12\x15\n\x11\x43HANGE_ACTION_ADD\x10\x01\x12\x18\n\x14\x43HANGE_ACTION_CHANGE\x10\x02\x12\x18\n\x14\x43HANGE_ACTION_REMOVE\x10\x03\x12\x19\n\x15\x43HANGE_ACTION_REPLACE\x10\x04*\xcf\x01\n\tEventKind\x12\x1a\n\x16\x45VENT_KIND_UNSPECIFIED\x10\x00\x12\x19\n\x15\x45VENT_KIND_BACKEND_UP\x10\x01\x12\x1b\n\x17\x45VENT_KIND_BACKEND_DOWN\x10\x02\x12\x19\n\x15\x45VENT_KIND_DRAIN_DONE\x10\x03\x12\x19\n\x15\x45VENT_KIND_TABLE_FILL\x10\x04\x12\x1e\n\x1a\x45VENT_KIND_PUBLISH_DELAYED\x10\x05\x12\x18\n\x14\x45VENT_KIND_DATAPLANE\x10\x06\x32\xbc\x04\n\x14\x43onfigurationService\x12G\n\x11PlanConfiguration\x12\".tiara.v1.PlanConfigurationRequest\x1a\x0e.tiara.v1.Plan\x12_\n\x12\x41pplyConfiguration\x12#.tiara.v1.ApplyConfigurationRequest\x1a$.tiara.v1.ApplyConfigurationResponse\x12\x62\n\x13\x45xportConfiguration\x12$.tiara.v1.ExportConfigurationRequest\x1a%.tiara.v1.ExportConfigurationResponse\x12?\n\x0bGetRevision\x12\x1c.tiara.v1.GetRevisionRequest\x1a\x12.tiara.v1.Revision\x12P\n\rListRevisions\x12\x1e.tiara.v1.ListRevisionsRequest\x1a\x1f.tiara.v1.ListRevisionsResponse\x12G\n\nListEvents\x12\x1b.tiara.v1.ListEventsRequest\x1a\x1c.tiara.v1.ListEventsResponse\x12:\n\x05Watch\x12\x16.tiara.v1.WatchRequest\x1a\x17.tiara.v1.WatchResponse0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1ctiara/v1/configuration.proto\x12\x08tiara.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1btiara/v1/backend_pool.proto\x1a\x15tiara/v1/bounds.proto\x1a\x1etiara/v1/virtual_service.proto\"\xcb\x01\n\rConfiguration\x12\x15\n\x05owner\x18\x01 \x01(\tB\x06\xca\x8c\x19\x02P\x01\x12\x36\n\rbackend_pools\x18\x02 \x03(\x0b\x32\x15.tiara.v1.BackendPoolB\x08\xca\x8c\x19\x04\x30\x80\x80\x04\x12-\n\x08\x62\x61\x63kends\x18\x03 \x03(\x0b\x32\x11.tiara.v1.BackendB\x08\xca\x8c\x19\x04\x30\x80\x80@\x12<\n\x10virtual_services\x18\x04 \x03(\x0b\x32\x18.tiara.v1.VirtualServiceB\x08\xca\x8c\x19\x04\x30\x80\x80\x04\"\xa3\x01\n\x18PlanConfigurationRequest\x12\x30\n\rconfiguration\x18\x01 \x01(\x0b\x32\x17.tiara.v1.ConfigurationH\x00\x12-\n\x11rollback_revision\x18\x02 \x01(\x04\x42\x10\xca\x8c\x19\x0c\x18\x00 \xff\xff\xff\xff\xff\xff\xff\xff\x7fH\x00\x12\r\n\x05whole\x18\x03 \x01(\x08:\x07\xc8\x8c\x19\x80\x80\x80\x10\x42\x0e\n\x06source\x12\x04\xc8\x8c\x19\x01\"\xef\x01\n\x04Plan\x12\x10\n\x08revision\x18\x01 \x01(\x04\x12)\n\x07\x63hanges\x18\x02 \x03(\x0b\x32\x18.tiara.v1.ResourceChange\x12!\n\x05pools\x18\x03 \x03(\x0b\x32\x12.tiara.v1.PoolRows\x12\x1c\n\x14\x61\x66\x66\x65\x63ted_connections\x18\x04 \x01(\x04\x12\x18\n\x10live_connections\x18\x05 \x01(\x04\x12%\n\toverrides\x18\x06 \x03(\x0b\x32\x12.tiara.v1.Override\x12\x17\n\x0fremoval_reasons\x18\x07 \x03(\t\x12\x0f\n\x07\x63ounted\x18\x08 \x01(\x08\"\x8b\x01\n\x0eResourceChange\x12&\n\x06\x61\x63tion\x18\x01 \x01(\x0e\x32\x16.tiara.v1.ChangeAction\x12\x0c\n\x04name\x18\x02 \x01(\t\x12%\n\x06\x66ields\x18\x03 \x03(\x0b\x32\x15.tiara.v1.FieldChange\x12\x1c\n\x14\x61\x66\x66\x65\x63ted_connections\x18\x04 \x01(\x04\":\n\x0b\x46ieldChange\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x0e\n\x06\x62\x65\x66ore\x18\x02 \x01(\t\x12\r\n\x05\x61\x66ter\x18\x03 \x01(\t\"=\n\x08PoolRows\x12\x14\n\x0c\x62\x61\x63kend_pool\x18\x01 \x01(\t\x12\r\n\x05moved\x18\x02 \x01(\r\x12\x0c\n\x04rows\x18\x03 \x01(\r\"-\n\x08Override\x12\x0f\n\x07\x62\x61\x63kend\x18\x01 \x01(\t\x12\x10\n\x08\x64raining\x18\x02 \x01(\x08\"\x97\x02\n\x19\x41pplyConfigurationRequest\x12\x30\n\rconfiguration\x18\x01 \x01(\x0b\x32\x17.tiara.v1.ConfigurationH\x00\x12-\n\x11rollback_revision\x18\x02 \x01(\x04\x42\x10\xca\x8c\x19\x0c\x18\x00 \xff\xff\xff\xff\xff\xff\xff\xff\x7fH\x00\x12\r\n\x05whole\x18\x03 \x01(\x08\x12,\n\rplan_revision\x18\x04 \x01(\x04\x42\x10\xca\x8c\x19\x0c\x18\x00 \xff\xff\xff\xff\xff\xff\xff\xff\x7fH\x01\x88\x01\x01\x12\x15\n\rallow_removal\x18\x05 \x01(\x08\x12\x1a\n\nrequest_id\x18\x06 \x01(\tB\x06\xca\x8c\x19\x02(@:\x07\xc8\x8c\x19\x80\x80\x80\x10\x42\x0e\n\x06source\x12\x04\xc8\x8c\x19\x01\x42\x10\n\x0e_plan_revision\"Y\n\x1a\x41pplyConfigurationResponse\x12\x10\n\x08revision\x18\x01 \x01(\x04\x12)\n\x07\x63hanges\x18\x02 \x03(\x0b\x32\x18.tiara.v1.ResourceChange\"3\n\x1a\x45xportConfigurationRequest\x12\x15\n\x05owner\x18\x01 \x01(\tB\x06\xca\x8c\x19\x02P\x01\"_\n\x1b\x45xportConfigurationResponse\x12.\n\rconfiguration\x18\x01 \x01(\x0b\x32\x17.tiara.v1.Configuration\x12\x10\n\x08revision\x18\x02 \x01(\x04\"\xb0\x01\n\x08Revision\x12\x10\n\x08revision\x18\x01 \x01(\x04\x12(\n\x04time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0b\n\x03who\x18\x03 \x01(\t\x12\x0c\n\x04peer\x18\x04 \x01(\t\x12\x0e\n\x06method\x18\x05 \x01(\t\x12\x12\n\nrequest_id\x18\x06 \x01(\t\x12)\n\x07\x63hanges\x18\x07 \x03(\x0b\x32\x18.tiara.v1.ResourceChange\":\n\x12GetRevisionRequest\x12$\n\x08revision\x18\x01 \x01(\x04\x42\x12\xca\x8c\x19\x0e\x08\x01\x18\x01 \xff\xff\xff\xff\xff\xff\xff\xff\x7f\"i\n\x14ListRevisionsRequest\x12\x19\n\tpage_size\x18\x01 \x01(\x05\x42\x06\xca\x8c\x19\x02\x18\x00\x12\x1b\n\npage_token\x18\x02 \x01(\tB\x07\xca\x8c\x19\x03(\x80\x08\x12\x19\n\x08resource\x18\x03 \x01(\tB\x07\xca\x8c\x19\x03(\x80\x02\"W\n\x15ListRevisionsResponse\x12%\n\trevisions\x18\x01 \x03(\x0b\x32\x12.tiara.v1.Revision\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x87\x01\n\x05\x45vent\x12\x0e\n\x06number\x18\x01 \x01(\x04\x12(\n\x04time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12!\n\x04kind\x18\x03 \x01(\x0e\x32\x13.tiara.v1.EventKind\x12\x10\n\x08resource\x18\x04 \x01(\t\x12\x0f\n\x07message\x18\x05 \x01(\t\"\x89\x01\n\x11ListEventsRequest\x12\x19\n\tpage_size\x18\x01 \x01(\x05\x42\x06\xca\x8c\x19\x02\x18\x00\x12\x1b\n\npage_token\x18\x02 \x01(\tB\x07\xca\x8c\x19\x03(\x80\x08\x12!\n\x04kind\x18\x03 \x01(\x0e\x32\x13.tiara.v1.EventKind\x12\x19\n\x08resource\x18\x04 \x01(\tB\x07\xca\x8c\x19\x03(\x80\x02\"N\n\x12ListEventsResponse\x12\x1f\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x0f.tiara.v1.Event\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"r\n\x0cWatchRequest\x12(\n\x0e\x61\x66ter_revision\x18\x01 \x01(\x04\x42\x10\xca\x8c\x19\x0c\x18\x00 \xff\xff\xff\xff\xff\xff\xff\xff\x7f\x12\x38\n\theartbeat\x18\x02 \x01(\x0b\x32\x19.google.protobuf.DurationB\n\xca\x8c\x19\x06\x38\x64@\xe0\xa7\x12\"\xbe\x01\n\rWatchResponse\x12(\n\x03put\x18\x01 \x01(\x0b\x32\x19.tiara.v1.WatchedResourceH\x00\x12\x11\n\x07removed\x18\x02 \x01(\tH\x00\x12\'\n\x06synced\x18\x03 \x01(\x0b\x32\x15.tiara.v1.WatchSyncedH\x00\x12-\n\theartbeat\x18\x04 \x01(\x0b\x32\x18.tiara.v1.WatchHeartbeatH\x00\x12\x10\n\x08revision\x18\x05 \x01(\x04\x42\x06\n\x04step\"\xa7\x01\n\x0fWatchedResource\x12-\n\x0c\x62\x61\x63kend_pool\x18\x01 \x01(\x0b\x32\x15.tiara.v1.BackendPoolH\x00\x12$\n\x07\x62\x61\x63kend\x18\x02 \x01(\x0b\x32\x11.tiara.v1.BackendH\x00\x12\x33\n\x0fvirtual_service\x18\x03 \x01(\x0b\x32\x18.tiara.v1.VirtualServiceH\x00\x42\n\n\x08resource\"\r\n\x0bWatchSynced\"\x10\n\x0eWatchHeartbeat*\x93\x01\n\x0c\x43hangeAction\x12\x1d\n\x19\x43HANGE_ACTION_UNSPECIFIED\x10\x00\x12\x15\n\x11\x43HANGE_ACTION_ADD\x10\x01\x12\x18\n\x14\x43HANGE_ACTION_CHANGE\x10\x02\x12\x18\n\x14\x43HANGE_ACTION_REMOVE\x10\x03\x12\x19\n\x15\x43HANGE_ACTION_REPLACE\x10\x04*\xcf\x01\n\tEventKind\x12\x1a\n\x16\x45VENT_KIND_UNSPECIFIED\x10\x00\x12\x19\n\x15\x45VENT_KIND_BACKEND_UP\x10\x01\x12\x1b\n\x17\x45VENT_KIND_BACKEND_DOWN\x10\x02\x12\x19\n\x15\x45VENT_KIND_DRAIN_DONE\x10\x03\x12\x19\n\x15\x45VENT_KIND_TABLE_FILL\x10\x04\x12\x1e\n\x1a\x45VENT_KIND_PUBLISH_DELAYED\x10\x05\x12\x18\n\x14\x45VENT_KIND_DATAPLANE\x10\x06\x32\xbc\x04\n\x14\x43onfigurationService\x12G\n\x11PlanConfiguration\x12\".tiara.v1.PlanConfigurationRequest\x1a\x0e.tiara.v1.Plan\x12_\n\x12\x41pplyConfiguration\x12#.tiara.v1.ApplyConfigurationRequest\x1a$.tiara.v1.ApplyConfigurationResponse\x12\x62\n\x13\x45xportConfiguration\x12$.tiara.v1.ExportConfigurationRequest\x1a%.tiara.v1.ExportConfigurationResponse\x12?\n\x0bGetRevision\x12\x1c.tiara.v1.GetRevisionRequest\x1a\x12.tiara.v1.Revision\x12P\n\rListRevisions\x12\x1e.tiara.v1.ListRevisionsRequest\x1a\x1f.tiara.v1.ListRevisionsResponse\x12G\n\nListEvents\x12\x1b.tiara.v1.ListEventsRequest\x1a\x1c.tiara.v1.ListEventsResponse\x12:\n\x05Watch\x12\x16.tiara.v1.WatchRequest\x1a\x17.tiara.v1.WatchResponse0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -47,13 +47,13 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_PLANCONFIGURATIONREQUEST'].oneofs_by_name['source']._loaded_options = None
   _globals['_PLANCONFIGURATIONREQUEST'].oneofs_by_name['source']._serialized_options = b'\310\214\031\001'
   _globals['_PLANCONFIGURATIONREQUEST'].fields_by_name['rollback_revision']._loaded_options = None
-  _globals['_PLANCONFIGURATIONREQUEST'].fields_by_name['rollback_revision']._serialized_options = b'\312\214\031\014\030\001 \377\377\377\377\377\377\377\377\177'
+  _globals['_PLANCONFIGURATIONREQUEST'].fields_by_name['rollback_revision']._serialized_options = b'\312\214\031\014\030\000 \377\377\377\377\377\377\377\377\177'
   _globals['_PLANCONFIGURATIONREQUEST']._loaded_options = None
   _globals['_PLANCONFIGURATIONREQUEST']._serialized_options = b'\310\214\031\200\200\200\020'
   _globals['_APPLYCONFIGURATIONREQUEST'].oneofs_by_name['source']._loaded_options = None
   _globals['_APPLYCONFIGURATIONREQUEST'].oneofs_by_name['source']._serialized_options = b'\310\214\031\001'
   _globals['_APPLYCONFIGURATIONREQUEST'].fields_by_name['rollback_revision']._loaded_options = None
-  _globals['_APPLYCONFIGURATIONREQUEST'].fields_by_name['rollback_revision']._serialized_options = b'\312\214\031\014\030\001 \377\377\377\377\377\377\377\377\177'
+  _globals['_APPLYCONFIGURATIONREQUEST'].fields_by_name['rollback_revision']._serialized_options = b'\312\214\031\014\030\000 \377\377\377\377\377\377\377\377\177'
   _globals['_APPLYCONFIGURATIONREQUEST'].fields_by_name['plan_revision']._loaded_options = None
   _globals['_APPLYCONFIGURATIONREQUEST'].fields_by_name['plan_revision']._serialized_options = b'\312\214\031\014\030\000 \377\377\377\377\377\377\377\377\177'
   _globals['_APPLYCONFIGURATIONREQUEST'].fields_by_name['request_id']._loaded_options = None
@@ -80,10 +80,10 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_WATCHREQUEST'].fields_by_name['after_revision']._serialized_options = b'\312\214\031\014\030\000 \377\377\377\377\377\377\377\377\177'
   _globals['_WATCHREQUEST'].fields_by_name['heartbeat']._loaded_options = None
   _globals['_WATCHREQUEST'].fields_by_name['heartbeat']._serialized_options = b'\312\214\031\0068d@\340\247\022'
-  _globals['_CHANGEACTION']._serialized_start=2923
-  _globals['_CHANGEACTION']._serialized_end=3070
-  _globals['_EVENTKIND']._serialized_start=3073
-  _globals['_EVENTKIND']._serialized_end=3280
+  _globals['_CHANGEACTION']._serialized_start=2946
+  _globals['_CHANGEACTION']._serialized_end=3093
+  _globals['_EVENTKIND']._serialized_start=3096
+  _globals['_EVENTKIND']._serialized_end=3303
   _globals['_CONFIGURATION']._serialized_start=192
   _globals['_CONFIGURATION']._serialized_end=395
   _globals['_PLANCONFIGURATIONREQUEST']._serialized_start=398
@@ -99,37 +99,37 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_OVERRIDE']._serialized_start=1070
   _globals['_OVERRIDE']._serialized_end=1115
   _globals['_APPLYCONFIGURATIONREQUEST']._serialized_start=1118
-  _globals['_APPLYCONFIGURATIONREQUEST']._serialized_end=1374
-  _globals['_APPLYCONFIGURATIONRESPONSE']._serialized_start=1376
-  _globals['_APPLYCONFIGURATIONRESPONSE']._serialized_end=1465
-  _globals['_EXPORTCONFIGURATIONREQUEST']._serialized_start=1467
-  _globals['_EXPORTCONFIGURATIONREQUEST']._serialized_end=1518
-  _globals['_EXPORTCONFIGURATIONRESPONSE']._serialized_start=1520
-  _globals['_EXPORTCONFIGURATIONRESPONSE']._serialized_end=1615
-  _globals['_REVISION']._serialized_start=1618
-  _globals['_REVISION']._serialized_end=1794
-  _globals['_GETREVISIONREQUEST']._serialized_start=1796
-  _globals['_GETREVISIONREQUEST']._serialized_end=1854
-  _globals['_LISTREVISIONSREQUEST']._serialized_start=1856
-  _globals['_LISTREVISIONSREQUEST']._serialized_end=1961
-  _globals['_LISTREVISIONSRESPONSE']._serialized_start=1963
-  _globals['_LISTREVISIONSRESPONSE']._serialized_end=2050
-  _globals['_EVENT']._serialized_start=2053
-  _globals['_EVENT']._serialized_end=2188
-  _globals['_LISTEVENTSREQUEST']._serialized_start=2191
-  _globals['_LISTEVENTSREQUEST']._serialized_end=2328
-  _globals['_LISTEVENTSRESPONSE']._serialized_start=2330
-  _globals['_LISTEVENTSRESPONSE']._serialized_end=2408
-  _globals['_WATCHREQUEST']._serialized_start=2410
-  _globals['_WATCHREQUEST']._serialized_end=2524
-  _globals['_WATCHRESPONSE']._serialized_start=2527
-  _globals['_WATCHRESPONSE']._serialized_end=2717
-  _globals['_WATCHEDRESOURCE']._serialized_start=2720
-  _globals['_WATCHEDRESOURCE']._serialized_end=2887
-  _globals['_WATCHSYNCED']._serialized_start=2889
-  _globals['_WATCHSYNCED']._serialized_end=2902
-  _globals['_WATCHHEARTBEAT']._serialized_start=2904
-  _globals['_WATCHHEARTBEAT']._serialized_end=2920
-  _globals['_CONFIGURATIONSERVICE']._serialized_start=3283
-  _globals['_CONFIGURATIONSERVICE']._serialized_end=3855
+  _globals['_APPLYCONFIGURATIONREQUEST']._serialized_end=1397
+  _globals['_APPLYCONFIGURATIONRESPONSE']._serialized_start=1399
+  _globals['_APPLYCONFIGURATIONRESPONSE']._serialized_end=1488
+  _globals['_EXPORTCONFIGURATIONREQUEST']._serialized_start=1490
+  _globals['_EXPORTCONFIGURATIONREQUEST']._serialized_end=1541
+  _globals['_EXPORTCONFIGURATIONRESPONSE']._serialized_start=1543
+  _globals['_EXPORTCONFIGURATIONRESPONSE']._serialized_end=1638
+  _globals['_REVISION']._serialized_start=1641
+  _globals['_REVISION']._serialized_end=1817
+  _globals['_GETREVISIONREQUEST']._serialized_start=1819
+  _globals['_GETREVISIONREQUEST']._serialized_end=1877
+  _globals['_LISTREVISIONSREQUEST']._serialized_start=1879
+  _globals['_LISTREVISIONSREQUEST']._serialized_end=1984
+  _globals['_LISTREVISIONSRESPONSE']._serialized_start=1986
+  _globals['_LISTREVISIONSRESPONSE']._serialized_end=2073
+  _globals['_EVENT']._serialized_start=2076
+  _globals['_EVENT']._serialized_end=2211
+  _globals['_LISTEVENTSREQUEST']._serialized_start=2214
+  _globals['_LISTEVENTSREQUEST']._serialized_end=2351
+  _globals['_LISTEVENTSRESPONSE']._serialized_start=2353
+  _globals['_LISTEVENTSRESPONSE']._serialized_end=2431
+  _globals['_WATCHREQUEST']._serialized_start=2433
+  _globals['_WATCHREQUEST']._serialized_end=2547
+  _globals['_WATCHRESPONSE']._serialized_start=2550
+  _globals['_WATCHRESPONSE']._serialized_end=2740
+  _globals['_WATCHEDRESOURCE']._serialized_start=2743
+  _globals['_WATCHEDRESOURCE']._serialized_end=2910
+  _globals['_WATCHSYNCED']._serialized_start=2912
+  _globals['_WATCHSYNCED']._serialized_end=2925
+  _globals['_WATCHHEARTBEAT']._serialized_start=2927
+  _globals['_WATCHHEARTBEAT']._serialized_end=2943
+  _globals['_CONFIGURATIONSERVICE']._serialized_start=3306
+  _globals['_CONFIGURATIONSERVICE']._serialized_end=3878
 # @@protoc_insertion_point(module_scope)
