@@ -149,14 +149,14 @@ def inside(field: FieldDescriptor) -> list[Any]:
     return [one, one * most] if 0 < most <= ITEMS_MAX else [one]
 
 
-def outside(site: Site) -> list[tuple[str, Any]]:
+def outside(site: Site, items_max: int = ITEMS_MAX) -> list[tuple[str, Any]]:
     """Values just beyond, each with the path that an error must name."""
     field, bounds = site.field, site.bounds
     found = [("", value) for value in _outside(field, bounds, site.partial)]
     if not field.is_repeated:
         return [(site.path + tail, value) for tail, value in found]
     listed = [(f"{site.path}[0]", [value]) for _, value in found]
-    if 0 < bounds.max_items <= ITEMS_MAX:
+    if 0 < bounds.max_items <= items_max:
         listed.append((site.path, _inside(field, bounds)[:1] * (bounds.max_items + 1)))
     if bounds.required and not site.partial:
         listed.append((site.path, []))
