@@ -96,35 +96,34 @@ def _sites(
             continue
         site = Site(f"{prefix}{field.name}", field, owner, partial)
         yield site
-        if nested(field):
+        if kind_below := below(field):
             at = f"{site.path}[0]" if field.is_repeated else site.path
-            below = partial or masked
-            yield from _sites(
-                field.message_type, f"{at}.", _into(site), masked, below and not field.is_repeated
-            )
+            loose = (partial or masked) and not field.is_repeated
+            yield from _sites(kind_below, f"{at}.", _into(site, kind_below), masked, loose)
 
 
-def _into(site: Site) -> Callable[[Any], Any]:
+def _into(site: Site, kind: Descriptor) -> Callable[[Any], Any]:
     def descend(root: Any) -> Any:
         holder, field = site.owner(root), site.field
         if field.is_repeated:
             items = getattr(holder, field.name)
-            return items[0] if items else _added(items, field)
+            return items[0] if items else _added(items, kind)
         if not holder.HasField(field.name):
-            getattr(holder, field.name).CopyFrom(base(field.message_type))
+            getattr(holder, field.name).CopyFrom(base(kind))
         return getattr(holder, field.name)
 
     return descend
 
 
-def _added(items: Any, field: FieldDescriptor) -> Any:
-    items.append(base(field.message_type))
+def _added(items: Any, kind: Descriptor) -> Any:
+    items.append(base(kind))
     return items[0]
 
 
-def nested(field: FieldDescriptor) -> bool:
-    """Whether it holds messages of ours."""
-    return bool(field.message_type and field.message_type.file.package == "tiara.v1")
+def below(field: FieldDescriptor) -> Descriptor | None:
+    """The message of ours that it holds."""
+    kind = field.message_type
+    return kind if kind and kind.file.package == "tiara.v1" else None
 
 
 def put(message: Any, field: FieldDescriptor, value: Any) -> None:
@@ -166,8 +165,8 @@ def outside(site: Site, items_max: int = ITEMS_MAX) -> list[tuple[str, Any]]:
 def _inside(field: FieldDescriptor, bounds: pb.Bounds) -> list[Any]:
     if field.enum_type:
         return [value.number for value in field.enum_type.values if value.number]
-    if nested(field):
-        return [base(field.message_type)]
+    if kind := below(field):
+        return [base(kind)]
     if field.message_type:
         return _known_inside(field.message_type.name, bounds)
     if field.cpp_type == FieldDescriptor.CPPTYPE_STRING:
@@ -183,7 +182,7 @@ def _outside(field: FieldDescriptor, bounds: pb.Bounds, partial: bool) -> list[A
     if field.enum_type:
         last = max(field.enum_type.values_by_number)
         return [last + 1, -1, *([0] if bounds.required and not partial and not field.is_repeated else [])]
-    if nested(field):
+    if below(field):
         return []
     if field.message_type:
         return _known_outside(field.message_type.name, bounds)

@@ -84,7 +84,8 @@ def _tried() -> Iterator[tuple[str, Any]]:
 
 def test_one_of_a_choice() -> None:
     """The choice is named, with what there is."""
-    message = bp.CreateBackendPoolRequest(backend_pool_id="a", backend_pool=bp.BackendPool(forwarding_mode=1))
+    message = bp.CreateBackendPoolRequest(backend_pool_id="a", backend_pool=bp.BackendPool())
+    message.backend_pool.forwarding_mode = bp.FORWARDING_MODE_IPIP
     message.backend_pool.health_check.SetInParent()
     with pytest.raises(InvalidField, match=r"backend_pool.health_check.check: one must be set: tcp or http"):
         check_request(message, 0)

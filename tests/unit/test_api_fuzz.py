@@ -107,7 +107,8 @@ async def answer(caller: Caller, case: Case) -> Answer:
     patience = PATIENCE_S if case.allowed == ANY and _may_wait(case.method) else DEADLINE_S
     service, method = case.method.containing_service.full_name, case.method.name
     arguments: Any = {"timeout": patience, "metadata": caller.metadata}
-    call: Any = caller.channel.stream_stream(f"/{service}/{method}")(iter(case.requests), **arguments)
+    stub: Any = caller.channel.stream_stream(f"/{service}/{method}")
+    call = stub(iter(case.requests), **arguments)
     said: list[bytes] = []
     try:
         async for response in call:
@@ -176,7 +177,7 @@ async def test_fuzz(
 async def assert_stored(reconciler: Reconciler, store: SqliteStore) -> None:
     """The store holds what memory does."""
     snapshot = await store.load()
-    values = [*snapshot.pools, *snapshot.backends, *snapshot.services]
+    values: list[Any] = [*snapshot.pools, *snapshot.backends, *snapshot.services]
     assert (snapshot.revision, sorted(values, key=lambda value: value.name)) == exported(reconciler)
 
 
