@@ -16,13 +16,13 @@ PROBE_S = 1.0
 
 
 class Standing:
-    """Belongs to the event loop. ``on_change`` is called after each change."""
+    """Belongs to the event loop. ``changed`` is set at the next change, and a new one takes its place."""
 
     def __init__(self, probe: Callable[[], Awaitable[object]], probe_s: float = PROBE_S) -> None:
         """``probe`` writes to the store without changing anything, and raises as a commit does."""
         self.draining = False
         self.storing = True
-        self.on_change: Callable[[], None] = lambda: None
+        self.changed = asyncio.Event()
         self._probe = probe
         self._probe_s = probe_s
         self._task: asyncio.Task[None] | None = None
@@ -31,7 +31,7 @@ class Standing:
     def drain(self) -> None:
         """The process is asked to stop: calls in flight end, new ones belong elsewhere."""
         self.draining = True
-        self.on_change()
+        self._tell()
 
     @contextmanager
     def commit(self) -> Iterator[None]:
@@ -70,4 +70,8 @@ class Standing:
     def _set(self, storing: bool) -> None:
         if storing != self.storing:
             self.storing = storing
-            self.on_change()
+            self._tell()
+
+    def _tell(self) -> None:
+        changed, self.changed = self.changed, asyncio.Event()
+        changed.set()
