@@ -14,6 +14,8 @@ from api_shapes import Site, base, inside, new, outside, put, sites
 from google.protobuf.descriptor import Descriptor, FieldDescriptor, MethodDescriptor
 from google.protobuf.message import DecodeError, Message
 from tiara.api.bounds import MESSAGE_MAX_BYTES, REQUEST_MAX_BYTES
+from tiara.domain.caller import Scope
+from tiara.security.scopes import needed_scope
 from tiara.v1 import bounds_pb2 as pb
 from tiara.v1 import connection_pb2 as cn
 
@@ -245,6 +247,30 @@ def push(rng: Random, served: Sequence[MethodDescriptor]) -> Case | None:
     return Case("push", method, tuple(_raw(request) for request in requests), ANY - {Code.OK})
 
 
+def scope(rng: Random, served: Sequence[MethodDescriptor]) -> Case | None:
+    """A call by someone who may not make it, or over a connection that is none."""
+    caller, code = rng.choice(
+        (
+            ("reader", Code.PERMISSION_DENIED),
+            ("stranger", Code.UNAUTHENTICATED),
+            ("forged", Code.UNAUTHENTICATED),
+            ("plain", Code.UNAVAILABLE),
+            ("distrustful", Code.UNAVAILABLE),
+        )
+    )
+    writing = [one for one in served if needed_scope(path_of(one)) > Scope.READ]
+    method = rng.choice(writing)
+    message = filled(rng, method.input_type)
+    if "validate_only" in method.input_type.fields_by_name:
+        message.ClearField("validate_only")
+    return Case("scope", method, (message.SerializeToString(),), frozenset({code}), caller=caller)
+
+
+def path_of(method: MethodDescriptor) -> str:
+    """As gRPC names it."""
+    return f"/{method.containing_service.full_name}/{method.name}"
+
+
 def _raw(message: Message) -> bytes:
     return message.SerializeToString()
 
@@ -257,6 +283,7 @@ MAKERS: dict[str, tuple[int, Maker]] = {
     "mask": (8, mask),
     "within": (20, within),
     "push": (4, push),
+    "scope": (6, scope),
     "oversized": (1, oversized),
 }
 """How often each kind comes, and who makes it."""

@@ -7,20 +7,26 @@ import re
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from random import Random
 from typing import Any
 
 import grpc
 import pytest
+import trustme
 from api_cases import ANY, MAKERS, Case, cases, sites_of
 from api_shapes import methods
 from conftest import Api
 from google.protobuf.descriptor import MethodDescriptor
 from google.rpc import error_details_pb2
 from grpc_status import rpc_status
+from security_world import Authority, free_port, grant_token, serving
 from tiara.api.bounds import MESSAGE_MAX_BYTES
+from tiara.domain.caller import Scope
 from tiara.health import Monitor
 from tiara.reconciler import Reconciler
+from tiara.security.grants_file import GrantsFile
+from tiara.security.listener import Ways
 from tiara.store import SqliteStore
 from tiara.v1 import backend_pool_pb2 as bp
 from tiara.v1 import configuration_pb2 as cf
@@ -57,9 +63,34 @@ class Answer:
 
 
 @pytest.fixture
-async def callers(api: Api) -> AsyncIterator[dict[str, Caller]]:
-    """By the names that cases use."""
-    yield {"socket": Caller(api.channel)}
+async def callers(
+    api: Api, reconciler: Reconciler, authority: Authority, tmp_path: Path
+) -> AsyncIterator[dict[str, Caller]]:
+    """By the names that cases use: who may do all, who may read, and who has no business here."""
+    grants, address, socket = (
+        tmp_path / "access.json",
+        f"127.0.0.1:{free_port()}",
+        f"unix:{tmp_path}/two.sock",
+    )
+    grant_token(grants, "admin", Scope.ADMIN)
+    ways = Ways((socket, address), tls=authority.files(), granted=GrantsFile(grants).current)
+    trusting = grpc.ssl_channel_credentials(authority.pem)
+    distrustful = grpc.ssl_channel_credentials(trustme.CA().cert_pem.bytes())
+    async with (
+        serving(reconciler, ways),
+        grpc.aio.insecure_channel(f"unix:{tmp_path}/two-read.sock") as reader,
+        grpc.aio.secure_channel(address, trusting) as stranger,
+        grpc.aio.secure_channel(address, distrustful) as distrusting,
+        grpc.aio.insecure_channel(address) as plain,
+    ):
+        yield {
+            "socket": Caller(api.channel),
+            "reader": Caller(reader),
+            "stranger": Caller(stranger),
+            "forged": Caller(stranger, (("authorization", "Bearer tiara_admin_wrong"),)),
+            "distrustful": Caller(distrusting),
+            "plain": Caller(plain),
+        }
 
 
 @pytest.fixture
