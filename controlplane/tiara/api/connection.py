@@ -7,11 +7,9 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing
 
 from tiara.api.connection_pass import pass_out
-from tiara.api.convert import connection_out, frontend_in, frontend_out, protocol_in
+from tiara.api.convert import connection_out, duration_ms, frontend_in, frontend_out, protocol_in
 from tiara.api.filters import filter_in
 from tiara.api.pages import Token, after, page_size
-from tiara.api.period import period_ms
-from tiara.domain.checks import check_ipv4, check_range
 from tiara.domain.dataplane import BackendKey, ServiceKey
 from tiara.domain.errors import InvalidField, Unimplemented
 from tiara.domain.layout import Limit, OnConflict
@@ -82,10 +80,10 @@ class ConnectionServicer(connection_pb2_grpc.ConnectionServiceServicer):
         """Looks one up."""
         found = await self._reconciler.find_connection(
             protocol_in("protocol", request.protocol),
-            check_ipv4("client_address", request.client_address),
-            check_range("client_port", request.client_port, 1, 65535),
-            check_ipv4("address", request.address),
-            check_range("port", request.port, 1, 65535),
+            request.client_address,
+            request.client_port,
+            request.address,
+            request.port,
         )
         return connection_out(found)
 
@@ -111,7 +109,7 @@ class ConnectionServicer(connection_pb2_grpc.ConnectionServiceServicer):
         """Those that the filter fits, pass after pass."""
         interval_ms = WATCH_INTERVAL_MS
         if request.HasField("interval"):
-            interval_ms = period_ms("interval", request.interval)
+            interval_ms = duration_ms("interval", request.interval)
         async with (
             self._reconciler.watch_connections(filter_in(request)) as watch,
             aclosing(watch.passes(interval_ms / 1000)) as passes,

@@ -6,7 +6,6 @@ from __future__ import annotations
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from tiara.domain.checks import check_ipv4, check_range
 from tiara.domain.errors import InvalidField
 from tiara.domain.layout import State
 from tiara.domain.model import (
@@ -204,12 +203,8 @@ def service_out(service: VirtualService) -> virtual_service_pb2.VirtualService:
 
 
 def frontend_in(field: str, message: virtual_service_pb2.Frontend) -> Frontend:
-    """A frontend, checked."""
-    return Frontend(
-        check_ipv4(f"{field}.address", message.address),
-        protocol_in(f"{field}.protocol", message.protocol),
-        check_range(f"{field}.port", message.port, 1, 65535),
-    )
+    """A frontend as a client wishes it."""
+    return Frontend(message.address, protocol_in(f"{field}.protocol", message.protocol), message.port)
 
 
 def frontend_out(frontend: Frontend) -> virtual_service_pb2.Frontend:
@@ -336,23 +331,7 @@ def _http_out(port: int, http: HttpCheck) -> backend_pool_pb2.HttpCheck:
 
 
 def _timeouts_in(message: virtual_service_pb2.Timeouts) -> Timeouts:
-    standard = Timeouts()
-    return Timeouts(
-        _seconds_in("tcp_new", message, standard.tcp_new),
-        _seconds_in("tcp_established", message, standard.tcp_established),
-        _seconds_in("tcp_closing", message, standard.tcp_closing),
-        _seconds_in("udp", message, standard.udp),
-    )
-
-
-def _seconds_in(name: str, message: virtual_service_pb2.Timeouts, standard: int) -> int:
-    if name not in {field.name for field, _ in message.ListFields()}:
-        return standard
-    field = f"timeouts.{name}"
-    value: Duration = getattr(message, name)
-    if value.nanos:
-        raise InvalidField(field, f"{value.ToJsonString()} is not whole seconds")
-    return check_range(field, value.seconds, 1, 32768)
+    return Timeouts(**{field.name: value.seconds for field, value in message.ListFields()})
 
 
 def _duration(milliseconds: int) -> Duration:

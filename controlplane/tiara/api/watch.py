@@ -11,9 +11,8 @@ from typing import Any
 import grpc
 from grpc_status import rpc_status
 
-from tiara.api.convert import backend_out, pool_out, service_out
+from tiara.api.convert import backend_out, duration_ms, pool_out, service_out
 from tiara.api.errors import status_of
-from tiara.api.period import period_ms
 from tiara.domain.errors import Exhausted
 from tiara.domain.model import Backend, Pool, Resource
 from tiara.reconciler import Reconciler
@@ -60,7 +59,7 @@ async def _end_lost(reader: Reader, context: _Context, call: asyncio.Task[Any] |
 
 
 def _heartbeat_ms(request: pb.WatchRequest) -> int:
-    return period_ms("heartbeat", request.heartbeat) if request.HasField("heartbeat") else HEARTBEAT_MS
+    return duration_ms("heartbeat", request.heartbeat) if request.HasField("heartbeat") else HEARTBEAT_MS
 
 
 def _response(reconciler: Reconciler, step: Step) -> pb.WatchResponse:

@@ -84,6 +84,7 @@ class Reconciler:
         node: str = "-",
     ) -> None:
         self.configuration = Configuration(store, catalogue, self._announced, self._room, clock_ms)
+        self.standing = self.configuration.standing
         self.feed = Feed(store, catalogue)
         self.events = Events(store, clock_ms)
         self._store = store
@@ -144,6 +145,7 @@ class Reconciler:
         task, self._task = self._task, None
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
+        await self.standing.close()
         await self._monitor.close()
         await self._notices.close()
         await self.events.close()
