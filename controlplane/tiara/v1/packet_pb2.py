@@ -22,29 +22,48 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from tiara.v1 import bounds_pb2 as tiara_dot_v1_dot_bounds__pb2
 from tiara.v1 import connection_pb2 as tiara_dot_v1_dot_connection__pb2
 from tiara.v1 import virtual_service_pb2 as tiara_dot_v1_dot_virtual__service__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15tiara/v1/packet.proto\x12\x08tiara.v1\x1a\x19tiara/v1/connection.proto\x1a\x1etiara/v1/virtual_service.proto\"\xa8\x01\n\nPacketFlow\x12$\n\x08protocol\x18\x01 \x01(\x0e\x32\x12.tiara.v1.Protocol\x12\x16\n\x0e\x63lient_address\x18\x02 \x01(\t\x12\x13\n\x0b\x63lient_port\x18\x03 \x01(\r\x12\x0f\n\x07\x61\x64\x64ress\x18\x04 \x01(\t\x12\x0c\n\x04port\x18\x05 \x01(\r\x12\x11\n\ttcp_flags\x18\x06 \x01(\r\x12\x15\n\rpayload_bytes\x18\x07 \x01(\r\"W\n\x14\x45xplainPacketRequest\x12$\n\x04\x66low\x18\x01 \x01(\x0b\x32\x14.tiara.v1.PacketFlowH\x00\x12\x0f\n\x05\x66rame\x18\x02 \x01(\x0cH\x00\x42\x08\n\x06packet\"\xce\x03\n\x15\x45xplainPacketResponse\x12\x0f\n\x07verdict\x18\x01 \x01(\t\x12\x0f\n\x07meaning\x18\x02 \x01(\t\x12 \n\x03way\x18\x03 \x01(\x0e\x32\x13.tiara.v1.PacketWay\x12\x0e\n\x06\x65vents\x18\x04 \x03(\t\x12\x0c\n\x04tier\x18\x05 \x01(\t\x12\x12\n\ngeneration\x18\x06 \x01(\x04\x12\x16\n\x0e\x64\x61taplane_live\x18\x07 \x01(\x08\x12\"\n\x04\x66low\x18\x08 \x01(\x0b\x32\x14.tiara.v1.PacketFlow\x12\x17\n\x0fvirtual_service\x18\t \x01(\t\x12,\n\tselection\x18\n \x01(\x0b\x32\x19.tiara.v1.PacketSelection\x12(\n\nconnection\x18\x0b \x01(\x0b\x32\x14.tiara.v1.Connection\x12(\n\x05state\x18\x0c \x01(\x0e\x32\x19.tiara.v1.ConnectionState\x12\r\n\x05\x66resh\x18\r \x01(\x08\x12\x0f\n\x07\x62\x61\x63kend\x18\x0e \x01(\t\x12\x12\n\nforwarding\x18\x0f \x01(\t\x12%\n\x05outer\x18\x10 \x01(\x0b\x32\x16.tiara.v1.OuterHeaders\x12\r\n\x05\x66rame\x18\x11 \x01(\x0c\"\\\n\x0fPacketSelection\x12\x0c\n\x04hash\x18\x01 \x01(\t\x12\x0f\n\x07\x62uckets\x18\x02 \x03(\r\x12\x0b\n\x03row\x18\x03 \x01(\r\x12\x0c\n\x04rows\x18\x04 \x01(\r\x12\x0f\n\x07\x62\x61\x63kend\x18\x05 \x01(\t\"\xac\x01\n\x0cOuterHeaders\x12\x12\n\nsource_mac\x18\x01 \x01(\t\x12\x17\n\x0f\x64\x65stination_mac\x18\x02 \x01(\t\x12\x16\n\x0esource_address\x18\x03 \x01(\t\x12\x1b\n\x13\x64\x65stination_address\x18\x04 \x01(\t\x12\x13\n\x0bsource_port\x18\x05 \x01(\r\x12\x18\n\x10\x64\x65stination_port\x18\x06 \x01(\r\x12\x0b\n\x03vni\x18\x07 \x01(\r*k\n\tPacketWay\x12\x1a\n\x16PACKET_WAY_UNSPECIFIED\x10\x00\x12\x16\n\x12PACKET_WAY_DROPPED\x10\x01\x12\x13\n\x0fPACKET_WAY_SENT\x10\x02\x12\x15\n\x11PACKET_WAY_KERNEL\x10\x03\x32\x61\n\rPacketService\x12P\n\rExplainPacket\x12\x1e.tiara.v1.ExplainPacketRequest\x1a\x1f.tiara.v1.ExplainPacketResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15tiara/v1/packet.proto\x12\x08tiara.v1\x1a\x15tiara/v1/bounds.proto\x1a\x19tiara/v1/connection.proto\x1a\x1etiara/v1/virtual_service.proto\"\xf2\x01\n\nPacketFlow\x12,\n\x08protocol\x18\x01 \x01(\x0e\x32\x12.tiara.v1.ProtocolB\x06\xca\x8c\x19\x02\x08\x01\x12 \n\x0e\x63lient_address\x18\x02 \x01(\tB\x08\xca\x8c\x19\x04\x08\x01P\x03\x12!\n\x0b\x63lient_port\x18\x03 \x01(\rB\x0c\xca\x8c\x19\x08\x08\x01\x18\x01 \xff\xff\x03\x12\x19\n\x07\x61\x64\x64ress\x18\x04 \x01(\tB\x08\xca\x8c\x19\x04\x08\x01P\x03\x12\x1a\n\x04port\x18\x05 \x01(\rB\x0c\xca\x8c\x19\x08\x08\x01\x18\x01 \xff\xff\x03\x12\x1a\n\ttcp_flags\x18\x06 \x01(\rB\x07\xca\x8c\x19\x03 \xff\x01\x12\x1e\n\rpayload_bytes\x18\x07 \x01(\rB\x07\xca\x8c\x19\x03 \xa8\x46\"g\n\x14\x45xplainPacketRequest\x12$\n\x04\x66low\x18\x01 \x01(\x0b\x32\x14.tiara.v1.PacketFlowH\x00\x12\x19\n\x05\x66rame\x18\x02 \x01(\x0c\x42\x08\xca\x8c\x19\x04(\x80\x80\x01H\x00\x42\x0e\n\x06packet\x12\x04\xc8\x8c\x19\x01\"\xce\x03\n\x15\x45xplainPacketResponse\x12\x0f\n\x07verdict\x18\x01 \x01(\t\x12\x0f\n\x07meaning\x18\x02 \x01(\t\x12 \n\x03way\x18\x03 \x01(\x0e\x32\x13.tiara.v1.PacketWay\x12\x0e\n\x06\x65vents\x18\x04 \x03(\t\x12\x0c\n\x04tier\x18\x05 \x01(\t\x12\x12\n\ngeneration\x18\x06 \x01(\x04\x12\x16\n\x0e\x64\x61taplane_live\x18\x07 \x01(\x08\x12\"\n\x04\x66low\x18\x08 \x01(\x0b\x32\x14.tiara.v1.PacketFlow\x12\x17\n\x0fvirtual_service\x18\t \x01(\t\x12,\n\tselection\x18\n \x01(\x0b\x32\x19.tiara.v1.PacketSelection\x12(\n\nconnection\x18\x0b \x01(\x0b\x32\x14.tiara.v1.Connection\x12(\n\x05state\x18\x0c \x01(\x0e\x32\x19.tiara.v1.ConnectionState\x12\r\n\x05\x66resh\x18\r \x01(\x08\x12\x0f\n\x07\x62\x61\x63kend\x18\x0e \x01(\t\x12\x12\n\nforwarding\x18\x0f \x01(\t\x12%\n\x05outer\x18\x10 \x01(\x0b\x32\x16.tiara.v1.OuterHeaders\x12\r\n\x05\x66rame\x18\x11 \x01(\x0c\"\\\n\x0fPacketSelection\x12\x0c\n\x04hash\x18\x01 \x01(\t\x12\x0f\n\x07\x62uckets\x18\x02 \x03(\r\x12\x0b\n\x03row\x18\x03 \x01(\r\x12\x0c\n\x04rows\x18\x04 \x01(\r\x12\x0f\n\x07\x62\x61\x63kend\x18\x05 \x01(\t\"\xac\x01\n\x0cOuterHeaders\x12\x12\n\nsource_mac\x18\x01 \x01(\t\x12\x17\n\x0f\x64\x65stination_mac\x18\x02 \x01(\t\x12\x16\n\x0esource_address\x18\x03 \x01(\t\x12\x1b\n\x13\x64\x65stination_address\x18\x04 \x01(\t\x12\x13\n\x0bsource_port\x18\x05 \x01(\r\x12\x18\n\x10\x64\x65stination_port\x18\x06 \x01(\r\x12\x0b\n\x03vni\x18\x07 \x01(\r*k\n\tPacketWay\x12\x1a\n\x16PACKET_WAY_UNSPECIFIED\x10\x00\x12\x16\n\x12PACKET_WAY_DROPPED\x10\x01\x12\x13\n\x0fPACKET_WAY_SENT\x10\x02\x12\x15\n\x11PACKET_WAY_KERNEL\x10\x03\x32\x61\n\rPacketService\x12P\n\rExplainPacket\x12\x1e.tiara.v1.ExplainPacketRequest\x1a\x1f.tiara.v1.ExplainPacketResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'tiara.v1.packet_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_PACKETWAY']._serialized_start=1088
-  _globals['_PACKETWAY']._serialized_end=1195
-  _globals['_PACKETFLOW']._serialized_start=95
-  _globals['_PACKETFLOW']._serialized_end=263
-  _globals['_EXPLAINPACKETREQUEST']._serialized_start=265
-  _globals['_EXPLAINPACKETREQUEST']._serialized_end=352
-  _globals['_EXPLAINPACKETRESPONSE']._serialized_start=355
-  _globals['_EXPLAINPACKETRESPONSE']._serialized_end=817
-  _globals['_PACKETSELECTION']._serialized_start=819
-  _globals['_PACKETSELECTION']._serialized_end=911
-  _globals['_OUTERHEADERS']._serialized_start=914
-  _globals['_OUTERHEADERS']._serialized_end=1086
-  _globals['_PACKETSERVICE']._serialized_start=1197
-  _globals['_PACKETSERVICE']._serialized_end=1294
+  _globals['_PACKETFLOW'].fields_by_name['protocol']._loaded_options = None
+  _globals['_PACKETFLOW'].fields_by_name['protocol']._serialized_options = b'\312\214\031\002\010\001'
+  _globals['_PACKETFLOW'].fields_by_name['client_address']._loaded_options = None
+  _globals['_PACKETFLOW'].fields_by_name['client_address']._serialized_options = b'\312\214\031\004\010\001P\003'
+  _globals['_PACKETFLOW'].fields_by_name['client_port']._loaded_options = None
+  _globals['_PACKETFLOW'].fields_by_name['client_port']._serialized_options = b'\312\214\031\010\010\001\030\001 \377\377\003'
+  _globals['_PACKETFLOW'].fields_by_name['address']._loaded_options = None
+  _globals['_PACKETFLOW'].fields_by_name['address']._serialized_options = b'\312\214\031\004\010\001P\003'
+  _globals['_PACKETFLOW'].fields_by_name['port']._loaded_options = None
+  _globals['_PACKETFLOW'].fields_by_name['port']._serialized_options = b'\312\214\031\010\010\001\030\001 \377\377\003'
+  _globals['_PACKETFLOW'].fields_by_name['tcp_flags']._loaded_options = None
+  _globals['_PACKETFLOW'].fields_by_name['tcp_flags']._serialized_options = b'\312\214\031\003 \377\001'
+  _globals['_PACKETFLOW'].fields_by_name['payload_bytes']._loaded_options = None
+  _globals['_PACKETFLOW'].fields_by_name['payload_bytes']._serialized_options = b'\312\214\031\003 \250F'
+  _globals['_EXPLAINPACKETREQUEST'].oneofs_by_name['packet']._loaded_options = None
+  _globals['_EXPLAINPACKETREQUEST'].oneofs_by_name['packet']._serialized_options = b'\310\214\031\001'
+  _globals['_EXPLAINPACKETREQUEST'].fields_by_name['frame']._loaded_options = None
+  _globals['_EXPLAINPACKETREQUEST'].fields_by_name['frame']._serialized_options = b'\312\214\031\004(\200\200\001'
+  _globals['_PACKETWAY']._serialized_start=1201
+  _globals['_PACKETWAY']._serialized_end=1308
+  _globals['_PACKETFLOW']._serialized_start=118
+  _globals['_PACKETFLOW']._serialized_end=360
+  _globals['_EXPLAINPACKETREQUEST']._serialized_start=362
+  _globals['_EXPLAINPACKETREQUEST']._serialized_end=465
+  _globals['_EXPLAINPACKETRESPONSE']._serialized_start=468
+  _globals['_EXPLAINPACKETRESPONSE']._serialized_end=930
+  _globals['_PACKETSELECTION']._serialized_start=932
+  _globals['_PACKETSELECTION']._serialized_end=1024
+  _globals['_OUTERHEADERS']._serialized_start=1027
+  _globals['_OUTERHEADERS']._serialized_end=1199
+  _globals['_PACKETSERVICE']._serialized_start=1310
+  _globals['_PACKETSERVICE']._serialized_end=1407
 # @@protoc_insertion_point(module_scope)
