@@ -20,7 +20,7 @@ import click
 import grpc
 import structlog
 
-from tiara.api import add_servicers
+from tiara.api import SERVER_OPTIONS, add_servicers
 from tiara.api.interceptor import ErrorInterceptor
 from tiara.domain.errors import TiaraError
 from tiara.metrics import SCAN_S, MetricsServer, parse_listen
@@ -109,9 +109,7 @@ async def start_api(reconciler: Reconciler, target: str, node: str) -> grpc.aio.
 
 async def start_on(reconciler: Reconciler, way: Listener, node: str) -> grpc.aio.Server:
     """A running server for those who come this way: gRPC does not tell a server's addresses apart."""
-    server = grpc.aio.server(
-        interceptors=[ErrorInterceptor(way.identify)], options=[("grpc.so_reuseport", 0)]
-    )
+    server = grpc.aio.server(interceptors=[ErrorInterceptor(way.identify)], options=SERVER_OPTIONS)
     add_servicers(server, reconciler, node, program_version())
     way.bind(server)
     await server.start()
@@ -129,6 +127,7 @@ async def _serve_api(reconciler: Reconciler, ways: Sequence[Listener], node: str
     click.echo("ready")
     sys.stdout.flush()
     await stop.wait()
+    reconciler.standing.drain()
     await asyncio.gather(*(server.stop(_STOP_S) for server in servers))
 
 

@@ -154,6 +154,15 @@ async def test_a_commit_is_whole_or_nothing(
     assert await store.commit([Put(BACKEND, 0)], RECORD) == 2
 
 
+async def test_probe_changes_nothing(reopen: Callable[[], Awaitable[Store]]) -> None:
+    """It may come at any time."""
+    store = await reopen()
+    before = await store.load()
+    await store.probe()
+    await store.probe()
+    assert await store.load() == before
+
+
 async def test_secret_is_made_once(reopen: Callable[[], Awaitable[Store]]) -> None:
     """16 random bytes that outlive restarts."""
     secret = await (await reopen()).secret()
@@ -317,6 +326,21 @@ async def test_full_disk(tmp_path: Path) -> None:
         await store.commit(many, RECORD)
     assert await store.load() == Snapshot(1, (replace(POOL, revision=1),))
     assert await store.commit([Put(BACKEND, 0)], RECORD) == 2
+    await store.close()
+
+
+async def test_probe_finds_a_full_disk(tmp_path: Path) -> None:
+    """Where no resource fits the probe fails, and it leaves nothing half done."""
+    store = await SqliteStore.open(tmp_path / "store.db", Bounds(pages=24))
+    await store.probe()
+    with pytest.raises(Exhausted, match="no room left"):
+        for i in range(2000):
+            await store.commit([Put(replace(POOL, id=f"p{i}"), 0)], RECORD)
+    for _ in range(2):
+        with pytest.raises(Exhausted, match="no room left"):
+            await store.probe()
+    await store._run(lambda: store._open_db.execute("PRAGMA max_page_count = 99"))
+    await store.probe()
     await store.close()
 
 
