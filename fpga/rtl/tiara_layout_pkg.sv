@@ -10,7 +10,7 @@ package tiara_layout_pkg;
   // A package offers more than one module uses.
   /* verilator lint_off UNUSEDPARAM */
 
-  localparam logic [63:0] LayoutId = 64'h936a5641272a6baf;
+  localparam logic [63:0] LayoutId = 64'h47ba1e78c529e255;
 
   // enum tiara_limit
   localparam int unsigned LineBytes = 64;
@@ -31,6 +31,7 @@ package tiara_layout_pkg;
   localparam int unsigned StateCnt = 8;
   localparam int unsigned SourcesMax = 1024;
   localparam int unsigned HeapUnitBytes = 4096;
+  localparam int unsigned CardChannels = 16;
   localparam int unsigned PackedFormat = 1;
   localparam int unsigned PackedChunkBytes = 1048576;
 
@@ -125,6 +126,35 @@ package tiara_layout_pkg;
     NeighbourWanted = 8'd1,
     NeighbourKnown = 8'd2
   } tiara_neighbour_state_e;
+
+  typedef enum logic [7:0] {
+    CardKindNone = 8'd0,
+    CardKindInstall = 8'd1,
+    CardKindRemove = 8'd2,
+    CardKindHarvest = 8'd3,
+    CardKindRemoved = 8'd17,
+    CardKindHarvested = 8'd18,
+    CardKindHarvestEnd = 8'd19
+  } tiara_card_kind_e;
+
+  typedef enum logic [7:0] {
+    CardRemovedFound = 8'd1,
+    CardRemovedSeen = 8'd2
+  } tiara_card_removed_e;
+
+  typedef enum logic [7:0] {
+    CardReasonNone = 8'd0,
+    CardReasonMiss = 8'd1,
+    CardReasonOpens = 8'd2,
+    CardReasonCloses = 8'd3,
+    CardReasonFragment = 8'd4,
+    CardReasonOptions = 8'd5,
+    CardReasonTtl = 8'd6,
+    CardReasonOther = 8'd7,
+    CardReasonNoService = 8'd8,
+    CardReasonTooBig = 8'd9,
+    CardReasonNoBackend = 8'd10
+  } tiara_card_reason_e;
 
   localparam int unsigned EntryBytes = 16;
   typedef struct packed {
@@ -359,6 +389,73 @@ package tiara_layout_pkg;
     logic [15:0] client_port;
     logic [31:0] client_addr;
   } tiara_packed_connection_t;
+
+  localparam int unsigned CardEntryBytes = 16;
+  typedef struct packed {
+    logic [7:0] flags;
+    logic [7:0] state;
+    logic [15:0] generation;
+    logic [31:0] backend_line;
+    logic [15:0] service_idx;
+    logic [15:0] client_port;
+    logic [31:0] client_addr;
+  } tiara_card_entry_t;
+
+  localparam int unsigned CardCommandBytes = 32;
+  typedef struct packed {
+    tiara_card_entry_t entry;
+    logic [31:0] harvest;
+    logic [31:0] slot;
+    logic [31:0] sequence;
+    logic [15:0] epoch;
+    logic [7:0] channel;
+    logic [7:0] kind;
+  } tiara_card_command_t;
+
+  localparam int unsigned CardAnswerBytes = 32;
+  typedef struct packed {
+    logic [1:0][63:0] seen;
+    logic [31:0] harvest;
+    logic [31:0] slot;
+    logic [31:0] sequence;
+    logic [15:0] epoch;
+    logic [7:0] channel;
+    logic [7:0] kind;
+  } tiara_card_answer_t;
+
+  localparam int unsigned CardServiceBytes = 16;
+  typedef struct packed {
+    logic [5:0][7:0] pad;
+    logic [15:0] service_idx;
+    logic [7:0] valid;
+    logic [7:0] protocol;
+    logic [15:0] port;
+    logic [31:0] vip;
+  } tiara_card_service_t;
+
+  localparam int unsigned CardBackendBytes = 64;
+  typedef struct packed {
+    logic [27:0][7:0] pad;
+    logic [7:0] valid;
+    logic [7:0] forward;
+    logic [15:0] mtu_bytes;
+    logic [5:0][7:0] inner_mac;
+    logic [15:0] tunnel_port;
+    logic [31:0] vni;
+    logic [31:0] local_addr;
+    logic [31:0] addr;
+    logic [5:0][7:0] port_mac;
+    logic [5:0][7:0] next_hop_mac;
+  } tiara_card_backend_t;
+
+  localparam int unsigned CardMetaBytes = 32;
+  typedef struct packed {
+    logic [12:0][7:0] pad;
+    logic [7:0] reason;
+    logic [15:0] service_idx;
+    logic [63:0] hash;
+    logic [63:0] key;
+  } tiara_card_meta_t;
 
   /* verilator lint_on UNUSEDPARAM */
 

@@ -52,7 +52,7 @@ class Message(NamedTuple):
     sequence: int
     generation: int
     backend: int = 0
-    count: int = 0
+    total: int = 0
 
 
 class Card(NamedTuple):
@@ -63,7 +63,7 @@ class Card(NamedTuple):
     generation: int = 0
     backend: int = 0
     open: bool = False
-    count: int = 0
+    total: int = 0
 
 
 class Record(NamedTuple):
@@ -158,7 +158,7 @@ def _data(s: State) -> State:
 def _by_card(s: State) -> State:
     if s.card.backend != s.connection:
         raise Broken("a packet was sent to another backend by the card")
-    return s._replace(forwarded=s.forwarded + 1, card=s.card._replace(count=s.card.count + 1))
+    return s._replace(forwarded=s.forwarded + 1, card=s.card._replace(total=s.card.total + 1))
 
 
 def _fin(s: State) -> State:
@@ -277,11 +277,11 @@ def _at_card(s: State, m: Message, rules: Rules) -> State:
 def _installed(card: Card, m: Message) -> Card:
     if card.generation == m.generation:
         return card._replace(backend=m.backend, open=True)
-    return card._replace(generation=m.generation, backend=m.backend, open=True, count=0)
+    return card._replace(generation=m.generation, backend=m.backend, open=True, total=0)
 
 
 def _ack(s: State, m: Message, card: Card) -> State:
-    count = card.count if card.generation == m.generation else 0
+    count = card.total if card.generation == m.generation else 0
     up = Message("ack", m.channel, card.epoch, m.sequence, m.generation, 0, count)
     return s._replace(sent=s.sent | {up}, card=card)
 
@@ -290,8 +290,8 @@ def _report(s: State, m: Message, rules: Rules) -> State:
     card = s.card
     if card.generation != m.generation:
         return s
-    up = Message("report", m.channel, card.epoch, m.sequence, m.generation, 0, card.count)
-    kept = card if rules.totals else card._replace(count=0)
+    up = Message("report", m.channel, card.epoch, m.sequence, m.generation, 0, card.total)
+    kept = card if rules.totals else card._replace(total=0)
     return s._replace(sent=s.sent | {up}, card=kept)
 
 
@@ -305,7 +305,7 @@ def _at_cpu(s: State, m: Message, rules: Rules) -> State:
         return _count(s, record, m, rules)
     if record.tier != "removing" or m.sequence < record.removal:
         return s
-    used = m.count > record.known
+    used = m.total > record.known
     counted = _count(s, record, m, rules)
     assert counted.record
     if counted.added != s.forwarded and s.resets == 0:
@@ -319,11 +319,11 @@ def _at_cpu(s: State, m: Message, rules: Rules) -> State:
 
 def _count(s: State, record: Record, m: Message, rules: Rules) -> State:
     if not rules.totals:
-        return s._replace(added=s.added + m.count)
-    if m.count <= record.known:
+        return s._replace(added=s.added + m.total)
+    if m.total <= record.known:
         return s
-    counted = record._replace(known=m.count, due=False, expiring=record.expiring and not rules.look_at_ack)
-    return s._replace(added=s.added + m.count - record.known, record=counted)
+    counted = record._replace(known=m.total, due=False, expiring=record.expiring and not rules.look_at_ack)
+    return s._replace(added=s.added + m.total - record.known, record=counted)
 
 
 def _learn_reset(s: State, m: Message, rules: Rules) -> State:

@@ -9,7 +9,7 @@ from enum import IntEnum, IntFlag
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
-LAYOUT_ID: Final = 0x936A5641272A6BAF
+LAYOUT_ID: Final = 0x47BA1E78C529E255
 """What a segment, libtiara and tiara-dataplane must agree on."""
 
 
@@ -50,6 +50,7 @@ class Limit:
     STATE_CNT: Final = 8
     SOURCES_MAX: Final = 1024
     HEAP_UNIT_BYTES: Final = 4096
+    CARD_CHANNELS: Final = 16
     PACKED_FORMAT: Final = 1
     PACKED_CHUNK_BYTES: Final = 1048576
 
@@ -164,6 +165,41 @@ class NeighbourState(_Labelled):
     KNOWN = 2
 
 
+class CardKind(_Labelled):
+    """enum tiara_card_kind of layout.h."""
+
+    NONE = 0
+    INSTALL = 1
+    REMOVE = 2
+    HARVEST = 3
+    REMOVED = 17
+    HARVESTED = 18
+    HARVEST_END = 19
+
+
+class CardRemoved(_Labelled):
+    """enum tiara_card_removed of layout.h."""
+
+    FOUND = 1
+    SEEN = 2
+
+
+class CardReason(_Labelled):
+    """enum tiara_card_reason of layout.h."""
+
+    NONE = 0
+    MISS = 1
+    OPENS = 2
+    CLOSES = 3
+    FRAGMENT = 4
+    OPTIONS = 5
+    TTL = 6
+    OTHER = 7
+    NO_SERVICE = 8
+    TOO_BIG = 9
+    NO_BACKEND = 10
+
+
 class Status(_Labelled):
     """enum tiara_status of libtiara's calls."""
 
@@ -225,6 +261,12 @@ SIZES: Final[Mapping[str, int]] = MappingProxyType(
         "tiara_node": 192,
         "tiara_segment": 576,
         "tiara_packed_connection": 16,
+        "tiara_card_entry": 16,
+        "tiara_card_command": 32,
+        "tiara_card_answer": 32,
+        "tiara_card_service": 16,
+        "tiara_card_backend": 64,
+        "tiara_card_meta": 32,
     }
 )
 """Bytes of each struct by its C tag."""
@@ -426,6 +468,61 @@ MEMBERS: Final[Mapping[str, Mapping[str, Member]]] = MappingProxyType(
             "idle_s": Member(12, 2, 0, "tiara_be16"),
             "state": Member(14, 1, 0, "uint8_t"),
             "flags": Member(15, 1, 0, "uint8_t"),
+        },
+        "tiara_card_entry": {
+            "client_addr": Member(0, 4, 0, "tiara_be32"),
+            "client_port": Member(4, 2, 0, "tiara_be16"),
+            "service_idx": Member(6, 2, 0, "uint16_t"),
+            "backend_line": Member(8, 4, 0, "uint32_t"),
+            "generation": Member(12, 2, 0, "uint16_t"),
+            "state": Member(14, 1, 0, "uint8_t"),
+            "flags": Member(15, 1, 0, "uint8_t"),
+        },
+        "tiara_card_command": {
+            "kind": Member(0, 1, 0, "uint8_t"),
+            "channel": Member(1, 1, 0, "uint8_t"),
+            "epoch": Member(2, 2, 0, "uint16_t"),
+            "sequence": Member(4, 4, 0, "uint32_t"),
+            "slot": Member(8, 4, 0, "uint32_t"),
+            "harvest": Member(12, 4, 0, "uint32_t"),
+            "entry": Member(16, 16, 0, "struct tiara_card_entry"),
+        },
+        "tiara_card_answer": {
+            "kind": Member(0, 1, 0, "uint8_t"),
+            "channel": Member(1, 1, 0, "uint8_t"),
+            "epoch": Member(2, 2, 0, "uint16_t"),
+            "sequence": Member(4, 4, 0, "uint32_t"),
+            "slot": Member(8, 4, 0, "uint32_t"),
+            "harvest": Member(12, 4, 0, "uint32_t"),
+            "seen": Member(16, 8, 2, "uint64_t"),
+        },
+        "tiara_card_service": {
+            "vip": Member(0, 4, 0, "tiara_be32"),
+            "port": Member(4, 2, 0, "tiara_be16"),
+            "protocol": Member(6, 1, 0, "uint8_t"),
+            "valid": Member(7, 1, 0, "uint8_t"),
+            "service_idx": Member(8, 2, 0, "uint16_t"),
+            "pad": Member(10, 1, 6, "uint8_t"),
+        },
+        "tiara_card_backend": {
+            "next_hop_mac": Member(0, 1, 6, "uint8_t"),
+            "port_mac": Member(6, 1, 6, "uint8_t"),
+            "addr": Member(12, 4, 0, "tiara_be32"),
+            "local_addr": Member(16, 4, 0, "tiara_be32"),
+            "vni": Member(20, 4, 0, "uint32_t"),
+            "tunnel_port": Member(24, 2, 0, "tiara_be16"),
+            "inner_mac": Member(26, 1, 6, "uint8_t"),
+            "mtu_bytes": Member(32, 2, 0, "uint16_t"),
+            "forward": Member(34, 1, 0, "uint8_t"),
+            "valid": Member(35, 1, 0, "uint8_t"),
+            "pad": Member(36, 1, 28, "uint8_t"),
+        },
+        "tiara_card_meta": {
+            "key": Member(0, 8, 0, "uint64_t"),
+            "hash": Member(8, 8, 0, "uint64_t"),
+            "service_idx": Member(16, 2, 0, "uint16_t"),
+            "reason": Member(18, 1, 0, "uint8_t"),
+            "pad": Member(19, 1, 13, "uint8_t"),
         },
     }
 )

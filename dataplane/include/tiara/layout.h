@@ -36,7 +36,8 @@ enum tiara_limit {
 	TIARA_STATE_CNT = 8,
 	TIARA_SOURCES_MAX = 1024, /* address ranges in a service's list of allowed sources */
 	TIARA_HEAP_UNIT_BYTES = 4096,
-	TIARA_PACKED_FORMAT = 1, /* packed connections v1 */
+	TIARA_CARD_CHANNELS = 16, /* command channels of a card; a key's is chosen by its hash */
+	TIARA_PACKED_FORMAT = 1,  /* packed connections v1 */
 	TIARA_PACKED_CHUNK_BYTES = 1048576,
 };
 
@@ -424,6 +425,107 @@ struct tiara_packed_connection {
 	tiara_be16 idle_s;
 	uint8_t state; /* NEW, ESTABLISHED, CLOSING or UDP */
 	uint8_t flags; /* 0 in v1 */
+};
+
+/* ---- between the CPU and a card (docs/design/0016) ---- */
+
+/* What a command asks or an answer says. */
+enum tiara_card_kind {
+	TIARA_CARD_KIND_NONE = 0,
+	TIARA_CARD_KIND_INSTALL = 1,
+	TIARA_CARD_KIND_REMOVE = 2,
+	TIARA_CARD_KIND_HARVEST = 3,
+	TIARA_CARD_KIND_REMOVED = 17,
+	TIARA_CARD_KIND_HARVESTED = 18,
+	TIARA_CARD_KIND_HARVEST_END = 19,
+};
+
+/* In word 0 of a REMOVED answer's seen[]. */
+enum tiara_card_removed {
+	TIARA_CARD_REMOVED_FOUND = 1, /* the slot held this key */
+	TIARA_CARD_REMOVED_SEEN = 2, /* a packet of it was forwarded since the harvest before the last */
+};
+
+/* Why a card hands a packet up. */
+enum tiara_card_reason {
+	TIARA_CARD_REASON_NONE = 0,
+	TIARA_CARD_REASON_MISS = 1,   /* no entry */
+	TIARA_CARD_REASON_OPENS = 2,  /* TCP with SYN */
+	TIARA_CARD_REASON_CLOSES = 3, /* TCP with FIN or RST */
+	TIARA_CARD_REASON_FRAGMENT = 4,
+	TIARA_CARD_REASON_OPTIONS = 5, /* an IPv4 header longer than 20 bytes */
+	TIARA_CARD_REASON_TTL = 6,     /* 1 or 0 */
+	TIARA_CARD_REASON_OTHER = 7,   /* no sound IPv4 packet with TCP or UDP */
+	TIARA_CARD_REASON_NO_SERVICE = 8,
+	TIARA_CARD_REASON_TOO_BIG = 9,     /* with its tunnel's headers */
+	TIARA_CARD_REASON_NO_BACKEND = 10, /* the entry's line of the backend table is empty */
+};
+
+/* A connection in a card's table: tiara_entry's key, and what the card needs. 16 bytes. */
+struct tiara_card_entry {
+	tiara_be32 client_addr;
+	tiara_be16 client_port;
+	uint16_t service_idx;
+	uint32_t backend_line; /* of the card's backend table */
+	uint16_t generation;
+	uint8_t state; /* TIARA_STATE_ESTABLISHED; 0: empty, the rest means nothing */
+	uint8_t flags; /* 0 */
+};
+
+/* CPU to card. */
+struct tiara_card_command {
+	uint8_t kind; /* enum tiara_card_kind */
+	uint8_t channel;
+	uint16_t epoch;
+	uint32_t number;   /* of the channel, from 1: its sequence number */
+	uint32_t slot;     /* bucket * 4 + place in it */
+	uint32_t harvest;  /* HARVEST: its number, from 1 */
+	struct tiara_card_entry entry;
+};
+
+/* Card to CPU. */
+struct tiara_card_answer {
+	uint8_t kind;
+	uint8_t channel;
+	uint16_t epoch;
+	uint32_t number; /* the command's */
+	uint32_t slot;     /* HARVESTED: the first of 128 slots whose bits follow */
+	uint32_t harvest;
+	uint64_t seen[2]; /* HARVESTED: slot + i is bit i; REMOVED: enum tiara_card_removed */
+};
+
+/* A line of the card's service table: exact match. */
+struct tiara_card_service {
+	tiara_be32 vip;
+	tiara_be16 port;
+	uint8_t protocol;
+	uint8_t valid;
+	uint16_t service_idx;
+	uint8_t pad[6];
+};
+
+/* A line of the card's backend table: all that forwarding needs. A cache line. */
+struct tiara_card_backend {
+	uint8_t next_hop_mac[6];
+	uint8_t port_mac[6];
+	tiara_be32 addr;
+	tiara_be32 local_addr; /* the outer header's source */
+	uint32_t vni;
+	tiara_be16 tunnel_port;
+	uint8_t inner_mac[6];
+	uint16_t mtu_bytes; /* of the way out, from the IPv4 header on */
+	uint8_t forward;    /* enum tiara_forward */
+	uint8_t valid;
+	uint8_t pad[28];
+};
+
+/* Beside each packet that the card hands up: tuser of the CPU stream. */
+struct tiara_card_meta {
+	uint64_t key; /* 0 without a service */
+	uint64_t hash;
+	uint16_t service_idx;
+	uint8_t reason; /* enum tiara_card_reason */
+	uint8_t pad[13];
 };
 
 #endif
