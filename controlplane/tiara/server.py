@@ -129,6 +129,7 @@ async def _serve_api(reconciler: Reconciler, ways: Sequence[Listener], node: str
     click.echo("ready")
     sys.stdout.flush()
     await stop.wait()
+    reconciler.end_watches()
     await asyncio.gather(*(server.stop(_STOP_S) for server in servers))
 
 
