@@ -270,6 +270,11 @@ async def test_entries_of_the_future(reopen: Callable[[], Awaitable[Store]]) -> 
     await store.commit([Put(POOL, 0)], RECORD)
     with pytest.raises(OutOfRange, match="revision 2 is newer than the newest one, 1"):
         await store.entries_after(2)
+    with pytest.raises(NotFound):
+        await store.entry((1 << 64) - 1)
+    with pytest.raises(OutOfRange):
+        await store.entries_after((1 << 64) - 1)
+    assert [entry.revision for entry in await store.entries((1 << 64) - 1, 9)] == [1]
 
 
 async def test_events(reopen: Callable[[], Awaitable[Store]]) -> None:
