@@ -9,6 +9,7 @@
 #include "control/shadow.h"
 #include "path/stage.h"
 #include "path/wire.h"
+#include "port/clock.h"
 #include "port/memory.h"
 #include "table/hash.h"
 
@@ -28,14 +29,17 @@ struct explain {
 	struct tiara_memory_port port;
 	struct tiara_memory_frame frame;
 	uint8_t *buffer; /* headroom, then the frame */
+	uint64_t tsc;    /* of the burst */
 	struct tiara_explanation *says;
 };
 
-/* The worker sees the tick as it is, and no slice of the sweep is due. */
+/* Now; but where no worker has run since the next tick was due, time stands still before it. */
 static uint64_t
-explain_tsc(const struct explain *e)
+explain_tsc(const struct explain *e, uint64_t now)
 {
-	return e->shadow.map.segment->tick_next_tsc - 1;
+	uint64_t next = e->shadow.map.segment->tick_next_tsc;
+
+	return (int64_t)(now - next) < 0 ? now : next - 1;
 }
 
 static void
@@ -50,7 +54,7 @@ explain_worker(struct explain *e)
 			      map->segment->node.tsc_hz);
 	e->worker.view = e->shadow.view; /* the segment's blocks: of this generation it has no others */
 	e->worker.writer.owner = TIARA_OWNER_CONTROL; /* words of a worker 0 may be in the copy */
-	e->worker.sweep_next_tsc = explain_tsc(e) + 1;
+	e->worker.sweep_next_tsc = e->tsc + 1;        /* no slice is due */
 }
 
 static void
@@ -174,7 +178,7 @@ static void
 explain_burst(struct explain *e)
 {
 	e->port.rx = (struct tiara_memory_queue){.frame = &e->frame, .cnt = 1};
-	tiara_worker_burst_wk(&e->worker, explain_tsc(e));
+	tiara_worker_burst_wk(&e->worker, e->tsc);
 	explain_after(e);
 }
 
@@ -187,6 +191,7 @@ explain_on_shadow(struct explain *e, const struct tiara_map *map,
 				     "no address space for a copy of the segment's %zu bytes: %s",
 				     (size_t)map->segment->total_bytes, strerror(errno));
 	e->says->generation = e->shadow.view.generation;
+	e->tsc = explain_tsc(e, packet->tsc);
 	explain_worker(e);
 	explain_frame(e, packet);
 	explain_before(e, map);
@@ -232,6 +237,7 @@ tiara_explain(struct tiara_handle *handle, const uint8_t *frame, uint32_t frame_
 		.frame = frame,
 		.frame_bytes = frame_bytes,
 		.headroom_bytes = EXPLAIN_HEADROOM_BYTES,
+		.tsc = tiara_clock_tsc(),
 	};
 	enum tiara_status status = control_require_writer(handle, error);
 

@@ -11,6 +11,7 @@ struct explain_packet {
 	const uint8_t *frame;
 	uint32_t frame_bytes;
 	uint16_t headroom_bytes;
+	uint64_t tsc; /* the moment when it comes, by the workers' counter */
 };
 
 /*

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "control/shadow.h"
 
+#include "control/internal.h"
 #include "table/hash.h"
 #include "table/move.h"
 #include "table/neighbour.h"
@@ -28,10 +29,15 @@ struct shadow_reach {
 
 /* ---- all but the table ---- */
 
+/* Whole 8-byte words that others may write. Relaxed: each is a number of its own moment. */
 static void
 shadow_copy(const struct shadow *shadow, const struct tiara_map *from, uint64_t off, uint64_t bytes)
 {
-	memcpy(shadow->map.base + off, from->base + off, bytes);
+	const uint64_t *source = (const void *)(from->base + off);
+	uint64_t *target = (void *)(shadow->map.base + off);
+
+	for (uint64_t i = 0; i < bytes / sizeof(*target); i++)
+		target[i] = __atomic_load_n(&source[i], __ATOMIC_RELAXED);
 }
 
 /* Each is a 16-byte word that workers write. */
@@ -153,6 +159,7 @@ shadow_fetch_own(const struct shadow *shadow, const struct tiara_map *from, uint
 		reach->cnt = 0;
 		shadow_reach_add(shadow, from, reach,
 				 (uint32_t)tiara_hash_bucket_1(hash, from->bucket_mask));
+		CONTROL_STEP("first bucket copied");
 		shadow_reach_add(shadow, from, reach,
 				 (uint32_t)tiara_hash_bucket_2(hash, from->bucket_mask));
 	} while (tiara_move_count(from, hash) != moves);

@@ -355,7 +355,8 @@ run_explain(struct run *r)
 	run_frame(r, 0, run_word(r, 1));
 	packet = (struct explain_packet){.frame = r->frame[0].data,
 					 .frame_bytes = r->frame[0].len_bytes,
-					 .headroom_bytes = r->headroom_bytes};
+					 .headroom_bytes = r->headroom_bytes,
+					 .tsc = r->world.tsc + 1};
 	r->bad |= control_explain(&r->world.map, &packet, &explanation, left, sizeof(left), NULL) !=
 		  TIARA_OK;
 	r->bad |= memcmp(before, r->world.map.base, bytes) != 0;

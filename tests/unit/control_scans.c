@@ -3,18 +3,13 @@
  * Scans of the table against plain twins: random connections are written down as they go in, and what a
  * list, a count of affected ones or a flush says is compared with loops over what was written down.
  */
-#include "control_world.h"
-
-#include "table/hash.h"
-
-#include <pthread.h>
-#include <stdatomic.h>
+#include "control_full.h"
 
 enum {
 	SCANS_SERVICES = 8,
 	SCANS_BACKENDS = 20,
 	SCANS_MAX = 3000,
-	SCANS_TICK = 1000,
+	SCANS_TICK = FULL_TICK,
 	SCANS_TIMEOUT = 100,
 	SCANS_GONE = 3, /* the first backends of the configuration are GONE */
 	SCANS_DOWN = 6, /* those up to here are DOWN */
@@ -75,21 +70,6 @@ scans_entry(uint32_t n)
 	};
 }
 
-static bool
-scans_insert(struct scans *s, const struct tiara_entry *entry)
-{
-	const struct tiara_map *map = tiara_handle_map(s->w.control);
-	struct tiara_view view = tiara_view_of(map, map->segment->generation);
-	/* Before any entry's time, or what has expired or is unconfirmed would give way. */
-	struct tiara_age age = {.view = &view, .now = SCANS_TICK - 2 * SCANS_TIMEOUT};
-	union tiara_word word = {.entry = *entry};
-	struct tiara_found found;
-
-	return tiara_table_insert(map, &age, &s->writer,
-				  tiara_hash_inline(word.key, map->segment->table_secret), &word,
-				  &found) == TIARA_OK;
-}
-
 static void
 scans_open(struct scans *s, uint32_t cnt)
 {
@@ -100,7 +80,9 @@ scans_open(struct scans *s, uint32_t cnt)
 	for (uint32_t i = 0; i < cnt; i++) {
 		struct tiara_entry entry = scans_entry(i);
 
-		if (scans_insert(s, &entry))
+		/* Before any entry's time, or what has expired or is unconfirmed would give way. */
+		if (full_insert(tiara_handle_map(s->w.control), &s->writer, &entry,
+				SCANS_TICK - 2 * SCANS_TIMEOUT))
 			s->entry[s->cnt++] = entry;
 	}
 	CHECK(s->cnt >= cnt * 9 / 10);
@@ -360,56 +342,6 @@ test_flush_is_the_control_planes(void)
 
 /* ---- beside movers ---- */
 
-struct mover {
-	struct scans *s;
-	atomic_bool stop;
-	uint64_t moved;
-};
-
-/* A worker that makes room in a full table all the time: connections of service 0 come and go. */
-static void *
-mover_run(void *arg)
-{
-	struct mover *m = arg;
-	const struct tiara_map *map = tiara_handle_map(m->s->w.control);
-	struct tiara_view view = tiara_view_of(map, map->segment->generation);
-	struct tiara_age age = {.view = &view, .now = SCANS_TICK};
-	struct tiara_writer writer = {.owner = 1, .search_max = TIARA_SEARCH_BULK};
-
-	for (uint32_t n = 0; !atomic_load(&m->stop); n++) {
-		union tiara_word word = {.entry = {.client_addr = htonl(0x0a000000 + n),
-						   .client_port = 1,
-						   .backend_idx = SCANS_GONE,
-						   .last_seen = SCANS_TICK,
-						   .state = TIARA_STATE_ESTABLISHED}};
-		uint64_t hash = tiara_hash_inline(word.key, map->segment->table_secret);
-		struct tiara_found found;
-
-		if (tiara_table_insert(map, &age, &writer, hash, &word, &found) == TIARA_OK)
-			CHECK(tiara_table_remove(map, &writer, &found) ||
-			      !tiara_table_find(map, word.key, hash).slot);
-	}
-	m->moved = writer.moved_cnt;
-	return NULL;
-}
-
-/* Established, seen now; service 0 is the mover's. */
-static void
-scans_fill(struct scans *s)
-{
-	for (uint32_t n = 0; n < 4096; n++) {
-		struct tiara_entry entry = {.client_addr = htonl(0xc6130000 + n),
-					    .client_port = 2,
-					    .service_idx = (uint16_t)(1 + n % 2),
-					    .backend_idx = SCANS_GONE,
-					    .last_seen = SCANS_TICK,
-					    .state = TIARA_STATE_ESTABLISHED};
-
-		if (scans_insert(s, &entry) && s->cnt < SCANS_MAX)
-			s->entry[s->cnt++] = entry;
-	}
-}
-
 static uint32_t
 scans_left(struct scans *s, uint16_t service)
 {
@@ -437,22 +369,21 @@ test_flush_beside_movers(void)
 	uint64_t moved = 0;
 
 	for (int round = 0; round < 20; round++) {
-		struct mover m = {.s = &s};
+		static bool in[FULL_SLOTS];
+		struct mover m = {.moved = 0};
 		uint8_t services[32] = {[1] = 1};
 		const struct tiara_filter filter = {.services = services};
 		struct tiara_flush flush;
 		uint32_t before, other;
-		pthread_t thread;
 
 		scans_open(&s, 0);
-		scans_fill(&s);
+		full_fill(tiara_handle_map(s.w.control), SCANS_GONE, in);
 		before = scans_left(&s, 1);
 		other = scans_left(&s, 2);
 		CHECK(before > 1000);
-		CHECK(pthread_create(&thread, NULL, mover_run, &m) == 0);
+		mover_start(&m, tiara_handle_map(s.w.control));
 		flush = scans_flush(&s, &filter);
-		atomic_store(&m.stop, true);
-		pthread_join(thread, NULL);
+		mover_end(&m);
 		CHECK(flush.removed + scans_left(&s, 1) == before);
 		CHECK(!flush.complete || flush.removed == before);
 		CHECK(scans_left(&s, 2) == other);

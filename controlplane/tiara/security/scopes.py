@@ -42,7 +42,8 @@ SCOPES: dict[str, Scope] = {
     "/tiara.v1.NodeService/GetNode": Scope.READ,
     "/tiara.v1.NodeService/GetStatistics": Scope.READ,
     "/tiara.v1.NodeService/WaitApplied": Scope.READ,
-    "/tiara.v1.PacketService/ExplainPacket": Scope.READ,
+    # Hash and row are not for everyone on the machine: who has some can compute more.
+    "/tiara.v1.PacketService/ExplainPacket": Scope.OPERATE,
     "/tiara.v1.VirtualServiceService/CreateVirtualService": Scope.ADMIN,
     "/tiara.v1.VirtualServiceService/DeleteVirtualService": Scope.ADMIN,
     "/tiara.v1.VirtualServiceService/GetVirtualService": Scope.READ,
