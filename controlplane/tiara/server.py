@@ -128,6 +128,7 @@ async def _serve_api(reconciler: Reconciler, ways: Sequence[Listener], node: str
     sys.stdout.flush()
     await stop.wait()
     reconciler.standing.drain()
+    reconciler.end_watches()
     await asyncio.gather(*(server.stop(_STOP_S) for server in servers))
 
 

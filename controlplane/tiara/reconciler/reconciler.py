@@ -153,6 +153,11 @@ class Reconciler:
         await self._run_native(self._actuator.close)
         self._native.shutdown(wait=False)
 
+    def end_watches(self) -> None:
+        """Ends all watches with ``Unavailable``, at once: a server that stops waits for none."""
+        self.feed.end()
+        self._connection_watches.end()
+
     def status(self, backend: Backend) -> BackendStatus:
         """What is seen of a backend."""
         return replace(self._observed.status(backend), ramp_percent=self._ramps.percent(backend))
@@ -421,7 +426,8 @@ class Reconciler:
             for uid in sighting.down & self._backend_by_uid.keys()
             if self._catalogue.pools[self._backend_by_uid[uid].pool].health_check
         }
-        self._observed.adopt_down(checked)
+        for uid in self._observed.adopt_down(checked):
+            self.feed.observed(self._backend_by_uid[uid])
         pools = {uid: backend.pool for uid, backend in self._backend_by_uid.items()}
         self._ramps.adopt(sighting.ramps, pools)
         await self._progress.restart()
