@@ -231,4 +231,12 @@ change_item(const struct tiara_change *change, enum change_block_no no, uint32_t
 enum tiara_status change_own(struct tiara_change *change, enum change_block_no no, uint32_t cnt,
 			     struct tiara_error *error);
 
+/* ---- limit.c ---- */
+
+/* The bucket of a frontend that has, or will have, this index and a rate. */
+uint32_t control_rate_idx(const struct tiara_change *change, const struct tiara_service_name *name,
+			  uint32_t idx);
+/* A backend's index is given away: nothing in the table names it. */
+void control_entries_forget(const struct tiara_handle *handle, uint32_t backend_idx);
+
 #endif

@@ -58,6 +58,8 @@ read_service(const struct tiara_view *view, uint32_t idx, struct tiara_service_s
 	memcpy(spec->uid, name->uid, sizeof(spec->uid));
 	spec->table_off = spec->record.select_off;
 	spec->table_cnt = spec->record.select_cnt;
+	spec->source_off = spec->record.source_off;
+	spec->source_cnt = spec->record.source_cnt;
 	if (name->use != TIARA_USE_ACTIVE)
 		spec->record.use = TIARA_USE_FREE;
 	return TIARA_OK;
@@ -110,18 +112,23 @@ tiara_backend_read(struct tiara_handle *handle, uint32_t idx, struct tiara_backe
 	return control_view_moving(error, READ_TRIES);
 }
 
-/* A service's selection table, or NULL: none, or (for a reader) overwritten meanwhile. */
+/* A block of the heap, or NULL: none, or (for a reader) what named it was overwritten meanwhile. */
+static const void *
+read_block(const struct tiara_handle *handle, uint64_t off, uint64_t bytes)
+{
+	const struct tiara_segment *s = handle->map.segment;
+
+	if (bytes == 0 || bytes > s->heap_bytes || off % 4 || off < s->heap_off ||
+	    off - s->heap_off > s->heap_bytes - bytes)
+		return NULL;
+	return handle->map.base + off;
+}
+
+/* A service's selection table, or NULL. */
 static const uint32_t *
 read_select(const struct tiara_handle *handle, const struct tiara_service *service)
 {
-	const struct tiara_segment *s = handle->map.segment;
-	uint64_t bytes = service->select_cnt * UINT64_C(4);
-
-	if (bytes == 0 || bytes > s->heap_bytes || service->select_off % 4 ||
-	    service->select_off < s->heap_off ||
-	    service->select_off - s->heap_off > s->heap_bytes - bytes)
-		return NULL;
-	return (const void *)(handle->map.base + service->select_off);
+	return read_block(handle, service->select_off, service->select_cnt * UINT64_C(4));
 }
 
 static enum tiara_status
@@ -151,6 +158,44 @@ tiara_service_rows(struct tiara_handle *handle, uint32_t idx, uint32_t *rows, ui
 	for (int i = 0; i < READ_TRIES; i++) {
 		struct tiara_view view = control_view(handle);
 		enum tiara_status status = read_rows(handle, &view, idx, rows, room, cnt, error);
+
+		if (control_view_valid(handle, &view))
+			return status;
+	}
+	return control_view_moving(error, READ_TRIES);
+}
+
+static enum tiara_status
+read_sources(const struct tiara_handle *handle, const struct tiara_view *view, uint32_t idx,
+	     struct tiara_source *source, uint32_t room, uint32_t *cnt, struct tiara_error *error)
+{
+	const struct tiara_source *there;
+
+	if (idx >= view->service_cnt)
+		return read_no_index("service", idx, view->service_cnt, error);
+	*cnt = view->service[idx].source_cnt;
+	there = read_block(handle, view->service[idx].source_off, *cnt * sizeof(*there));
+	if (!there)
+		*cnt = 0;
+	if (*cnt > room)
+		return control_error(error, TIARA_INVALID, "cnt",
+				     "the list has %u sources and there is room for %u", *cnt,
+				     room);
+	if (there)
+		memcpy(source, there, *cnt * sizeof(*source));
+	return TIARA_OK;
+}
+
+enum tiara_status
+tiara_service_sources(struct tiara_handle *handle, uint32_t idx, struct tiara_source *source,
+		      uint32_t *cnt, struct tiara_error *error)
+{
+	uint32_t room = *cnt;
+
+	for (int i = 0; i < READ_TRIES; i++) {
+		struct tiara_view view = control_view(handle);
+		enum tiara_status status = read_sources(handle, &view, idx, source, room, cnt,
+							error);
 
 		if (control_view_valid(handle, &view))
 			return status;
@@ -378,12 +423,13 @@ static void
 read_flows(const struct tiara_handle *handle, uint64_t at, struct tiara_flow_counter *sum)
 {
 	*sum = (struct tiara_flow_counter){.pkts = 0};
-	for (uint32_t w = 0; w < handle->map.segment->worker_max; w++) {
+	for (uint32_t w = 0; w <= handle->map.segment->worker_max; w++) {
 		const struct tiara_flow_counter *c = tiara_map_flow_counters(&handle->map, w) + at;
 
 		sum->pkts += read_counter(&c->pkts);
 		sum->bytes += read_counter(&c->bytes);
 		sum->connections += read_counter(&c->connections);
+		sum->limit_cnt += read_counter(&c->limit_cnt);
 	}
 }
 
@@ -418,6 +464,7 @@ read_all_flows(const struct tiara_flow_counter *c, uint32_t cnt, struct tiara_fl
 		sum[i].pkts += read_counter(&c[i].pkts);
 		sum[i].bytes += read_counter(&c[i].bytes);
 		sum[i].connections += read_counter(&c[i].connections);
+		sum[i].limit_cnt += read_counter(&c[i].limit_cnt);
 	}
 }
 
@@ -432,7 +479,7 @@ tiara_flow_counters_read(struct tiara_handle *handle, struct tiara_flow_counter 
 		memset(per_service, 0, s->service_max * sizeof(*per_service));
 	if (per_backend)
 		memset(per_backend, 0, s->backend_max * sizeof(*per_backend));
-	for (uint32_t w = 0; w < s->worker_max; w++) {
+	for (uint32_t w = 0; w <= s->worker_max; w++) {
 		const struct tiara_flow_counter *c = tiara_map_flow_counters(&handle->map, w);
 
 		if (per_service)

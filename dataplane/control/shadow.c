@@ -51,6 +51,21 @@ shadow_copy_neighbours(const struct shadow *shadow, const struct tiara_map *from
 	}
 }
 
+/* How many entries limited backends have, by everyone who counts them. */
+static void
+shadow_copy_limits(const struct shadow *shadow, const struct tiara_map *from)
+{
+	const struct tiara_segment *s = from->segment;
+
+	shadow_copy(shadow, from, s->rate_off, s->service_max * sizeof(*from->rate));
+	for (uint32_t i = 0; i < shadow->view.backend_cnt; i++)
+		for (uint32_t w = 0; shadow->view.backend[i].connection_max && w <= s->worker_max;
+		     w++)
+			tiara_map_backend_counters(&shadow->map, w)[i].limit_cnt = __atomic_load_n(
+				&tiara_map_backend_counters(from, w)[i].limit_cnt,
+				__ATOMIC_RELAXED);
+}
+
 /* The generation is copied once: the view's and the header's are the same one. */
 static void
 shadow_copy_all(struct shadow *shadow, const struct tiara_map *from)
@@ -64,6 +79,7 @@ shadow_copy_all(struct shadow *shadow, const struct tiara_map *from)
 	shadow_copy(shadow, from, s->move_off, TIARA_MOVE_STRIPES * sizeof(*from->move));
 	shadow_copy_neighbours(shadow, from);
 	shadow->view = tiara_view_of(from, shadow->map.segment->generation);
+	shadow_copy_limits(shadow, from);
 }
 
 bool

@@ -13,6 +13,7 @@ from typing import Any
 from path_packets import mac
 from path_records import Burst, Config, Entry, Explained, Flow, Left
 from tiara.domain.layout import EntryFlag, Event, Forward, NeighbourState, State, Status, Use, Verdict
+from tiara.planner.sources import source_ranges
 
 PROTOCOLS = {"tcp": 6, "udp": 17}
 ROOT = Path(__file__).parents[2]
@@ -89,15 +90,18 @@ class PathProgram:
         self.ask("backend", self._index(self._backends, name), backend["address"],
                  Forward[backend["forward"].upper()].value, Use[backend["use"].upper()].value,
                  backend.get("vni", 0), backend.get("tunnel_port", 0),
-                 mac(backend.get("inner_mac", "zero")))  # fmt: skip
+                 mac(backend.get("inner_mac", "zero")), backend.get("connection_max", 0))  # fmt: skip
 
     def _publish_service(self, name: str, service: dict[str, Any]) -> None:
         timeouts = service["timeouts"]
         rows = [self._index(self._backends, row) for row in service["rows"]]
-        self.ask("service", self._index(self._services, name), service["vip"], PROTOCOLS[service["protocol"]],
+        sources = source_ranges(service.get("sources", []))
+        index = self._index(self._services, name)
+        self.ask("sources", index, *(number for source in sources for number in source))
+        self.ask("service", index, service["vip"], PROTOCOLS[service["protocol"]],
                  service["port"], Use[service["use"].upper()].value, service.get("flags", 0),
                  timeouts["new"], timeouts["established"], timeouts["closing"], timeouts["udp"],
-                 *rows)  # fmt: skip
+                 service.get("new_max", 0), len(sources), *rows)  # fmt: skip
 
     def publish(self, config: Config) -> None:
         """See PathUnderTest."""

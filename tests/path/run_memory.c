@@ -8,8 +8,9 @@
  *   neighbour ADDRESS MAC                      known from now on
  *   neighbour_state ADDRESS                    answers: neighbour STATE MAC
  *   secret LOW HIGH                            of the selection hash, 64-bit numbers
- *   backend IDX ADDRESS FORWARD USE VNI TUNNEL_PORT INNER_MAC
- *   service IDX VIP PROTOCOL PORT USE FLAGS NEW ESTABLISHED CLOSING UDP ROW...
+ *   backend IDX ADDRESS FORWARD USE VNI TUNNEL_PORT INNER_MAC CONNECTION_MAX
+ *   sources SERVICE FIRST LAST...              numbers; before the service, of which they are
+ *   service IDX VIP PROTOCOL PORT USE FLAGS NEW ESTABLISHED CLOSING UDP NEW_MAX SOURCE_CNT ROW...
  *   publish                                    the generation of all that was said so far
  *   push CLIENT PORT SERVICE BACKEND STATE IDLE FLAGS    answers: status NUMBER
  *   find CLIENT PORT SERVICE                   answers: entry BACKEND STATE FLAGS IDLE, or: none
@@ -147,12 +148,23 @@ run_backend(struct run *r)
 		.tunnel_port = htons((uint16_t)run_number(r, 6)),
 	};
 	run_mac(r, 7, backend->inner_mac);
+	backend->connection_max = (uint32_t)run_number(r, 8);
+}
+
+static void
+run_sources(struct run *r)
+{
+	struct tiara_source *source = r->world.plan.source[run_number(r, 1) % WORLD_SERVICES];
+
+	for (int i = 2; i + 1 < r->word_cnt && i / 2 <= WORLD_SOURCES; i += 2)
+		source[i / 2 - 1] = (struct tiara_source){(uint32_t)run_number(r, i),
+							  (uint32_t)run_number(r, i + 1)};
 }
 
 static void
 run_service(struct run *r)
 {
-	enum { ROWS_AT = 11 };
+	enum { ROWS_AT = 13 };
 	uint64_t idx = run_number(r, 1) % WORLD_SERVICES;
 	struct tiara_service *service = &r->world.plan.service[idx];
 
@@ -162,6 +174,8 @@ run_service(struct run *r)
 		.port = htons((uint16_t)run_number(r, 4)),
 		.use = (uint8_t)run_number(r, 5),
 		.flags = (uint32_t)run_number(r, 6),
+		.new_max_per_s = (uint32_t)run_number(r, 11),
+		.source_cnt = (uint32_t)run_number(r, 12) % (WORLD_SOURCES + 1),
 	};
 	service->timeout_ticks[TIARA_STATE_NEW] = (uint16_t)run_number(r, 7);
 	service->timeout_ticks[TIARA_STATE_ESTABLISHED] = (uint16_t)run_number(r, 8);
@@ -400,6 +414,7 @@ static const struct {
 	{"neighbour_state", run_neighbour_state},
 	{"secret", run_secret},
 	{"backend", run_backend},
+	{"sources", run_sources},
 	{"service", run_service},
 	{"publish", run_publish},
 	{"push", run_push},

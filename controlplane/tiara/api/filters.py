@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from tiara.api.convert import duration_ms, state_out
-from tiara.domain.checks import check_prefix
+from tiara.domain.checks import check_network
 from tiara.domain.errors import InvalidField
 from tiara.domain.layout import State
 from tiara.domain.names import parse_backend_name, parse_service_name
@@ -20,7 +20,7 @@ def filter_in(request: pb.ListConnectionsRequest | pb.FlushConnectionsRequest) -
     return ConnectionFilter(
         parse_service_name("virtual_service", request.virtual_service) if request.virtual_service else "",
         parse_backend_name("backend", request.backend) if request.backend else None,
-        check_prefix("client_prefix", request.client_prefix) if request.client_prefix else None,
+        check_network("client_prefix", request.client_prefix) if request.client_prefix else None,
         _state_in(request.state),
         -(-idle_ms // 1000),
     )

@@ -53,7 +53,7 @@ def check_ipv4(field: str, text: str) -> str:
     return text
 
 
-def check_prefix(field: str, text: str) -> ipaddress.IPv4Network:
+def check_network(field: str, text: str) -> ipaddress.IPv4Network:
     """An IPv4 prefix in canonical text, no host bits set; a bare address is a prefix of 32 bits."""
     try:
         return ipaddress.IPv4Network(text)
@@ -61,6 +61,17 @@ def check_prefix(field: str, text: str) -> ipaddress.IPv4Network:
         raise InvalidField(
             field, f"{shown(text)} is no IPv4 prefix, as '198.18.0.0/16', or has bits behind its length"
         ) from None
+
+
+def check_prefix(field: str, text: str) -> str:
+    """An IPv4 prefix in canonical text: address and length, no bit set behind it."""
+    try:
+        network = ipaddress.IPv4Network(text)
+    except ValueError:
+        network = None
+    if str(network) != text:
+        raise InvalidField(field, f"{shown(text)} is no IPv4 prefix in canonical text, as '198.18.64.0/24'")
+    return text
 
 
 def check_path(field: str, text: str) -> str:

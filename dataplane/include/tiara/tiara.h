@@ -95,9 +95,12 @@ struct tiara_backend_spec {
 struct tiara_service_spec {
 	char service[64];
 	uint8_t uid[16];
-	struct tiara_service record; /* select_off and select_cnt are filled from the table */
-	uint64_t table_off;          /* from tiara_change_table, or 0: no backend */
+	/* select_*, source_* are filled from what follows; rate_idx is libtiara's */
+	struct tiara_service record;
+	uint64_t table_off; /* from tiara_change_table, or 0: no backend */
 	uint32_t table_cnt;
+	uint32_t source_cnt;
+	uint64_t source_off; /* from tiara_change_sources, or 0: every source */
 };
 
 struct tiara_change;
@@ -124,6 +127,14 @@ enum tiara_status tiara_change_table(struct tiara_change *change, const uint32_t
 				     uint32_t row_cnt, const uint32_t *idx, uint32_t idx_cnt,
 				     uint64_t reuse_off, uint64_t *table_off,
 				     struct tiara_error *error);
+/*
+ * A list of sources that may begin connections: in order, none touching another, at most
+ * TIARA_SOURCES_MAX. reuse_off as above.
+ */
+enum tiara_status tiara_change_sources(struct tiara_change *change,
+				       const struct tiara_source *source, uint32_t cnt,
+				       uint64_t reuse_off, uint64_t *source_off,
+				       struct tiara_error *error);
 enum tiara_status tiara_change_service_put(struct tiara_change *change,
 					   const struct tiara_service_spec *spec, uint32_t *idx,
 					   struct tiara_error *error);
@@ -166,6 +177,10 @@ enum tiara_status tiara_backend_read(struct tiara_handle *handle, uint32_t idx,
 /* Copies rows (backend indices) of a service's selection table; cnt in: room, out: rows. */
 enum tiara_status tiara_service_rows(struct tiara_handle *handle, uint32_t idx, uint32_t *rows,
 				     uint32_t *cnt, struct tiara_error *error);
+/* The same of its list of sources; cnt 0: every source. */
+enum tiara_status tiara_service_sources(struct tiara_handle *handle, uint32_t idx,
+					struct tiara_source *source, uint32_t *cnt,
+					struct tiara_error *error);
 
 /* ---- connections ---- */
 
@@ -418,6 +433,8 @@ uint64_t tiara_hash_plain(uint64_t key, const uint64_t secret[2]);
 /* The selection row of a client for a table of row_cnt rows; source affinity: port 0. */
 uint32_t tiara_select_row(tiara_be32 client_addr, tiara_be16 client_port, const uint64_t secret[2],
 			  uint32_t row_cnt);
+/* Whether a list of sources holds an address; cnt 0: it holds every one. */
+bool tiara_source_allowed(const struct tiara_source *source, uint32_t cnt, tiara_be32 addr);
 const char *tiara_status_name(enum tiara_status status);
 
 /* CFFI-END */
