@@ -466,6 +466,7 @@ edit_service_new(struct tiara_change *change, const struct tiara_service_name *n
 	struct control_state *state = change->handle->state;
 	enum tiara_status status = edit_check_frontend_free(change, record, error);
 	struct tiara_service *there;
+	uint32_t bucket;
 
 	if (status == TIARA_OK)
 		status = edit_take_service(change, idx, error);
@@ -475,10 +476,10 @@ edit_service_new(struct tiara_change *change, const struct tiara_service_name *n
 	if (status != TIARA_OK)
 		return status;
 	*(struct tiara_service_name *)change_item(change, CHANGE_SERVICE_NAME, *idx) = *name;
+	bucket = record->new_max_per_s ? control_rate_idx(change, name, *idx) : 0;
 	there = change_item(change, CHANGE_SERVICE, *idx);
 	*there = *record;
-	if (record->new_max_per_s)
-		there->rate_idx = control_rate_idx(change, name, *idx);
+	there->rate_idx = bucket;
 	control_names_add(&state->service_by_name, control_hash_service(name, record), *idx);
 	control_names_add(&state->service_by_frontend, control_hash_frontend(record), *idx);
 	change->frontends_differ = true;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One worker with a memory port on a small segment that is filled by hand: the packet path alone,
+ * One worker (there is room for more) with a memory port on a small segment that is filled by hand: the packet path alone,
  * nothing of dataplane/control. Time is a number that the test moves.
  */
 #ifndef TIARA_TESTS_PATH_WORLD_H
@@ -10,6 +10,7 @@
 #include "port/memory.h"
 
 enum {
+	WORLD_WORKERS = 4,
 	WORLD_SERVICES = 16,
 	WORLD_BACKENDS = 64,
 	WORLD_FRONTENDS = 64,
