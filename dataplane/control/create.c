@@ -100,7 +100,8 @@ control_geometry_fill(struct tiara_segment *s)
 	s->counter_stride = create_align(sizeof(struct tiara_worker_counters) +
 						 flows * sizeof(struct tiara_flow_counter),
 					 TIARA_LINE_BYTES);
-	s->counter_off = create_place(&end, TIARA_LINE_BYTES, (s->worker_max + 1u) * s->counter_stride);
+	s->counter_off = create_place(&end, TIARA_LINE_BYTES,
+				      (s->worker_max + 1u) * s->counter_stride);
 	s->root_off = create_place(&end, TIARA_LINE_BYTES,
 				   TIARA_ROOT_CNT * sizeof(struct tiara_root));
 	s->neighbour_off = create_place(&end, TIARA_LINE_BYTES,

@@ -102,8 +102,9 @@ edit_check_service(const struct tiara_change *change, const struct tiara_service
 				    error);
 	if ((spec->source_off == 0) != (spec->source_cnt == 0) ||
 	    spec->source_cnt > TIARA_SOURCES_MAX ||
-	    (spec->source_off && !control_heap_holds(change->handle, spec->source_off,
-						     spec->source_cnt * sizeof(struct tiara_source))))
+	    (spec->source_off &&
+	     !control_heap_holds(change->handle, spec->source_off,
+				 spec->source_cnt * sizeof(struct tiara_source))))
 		return edit_invalid("source_off",
 				    "must be 0 or come from tiara_change_sources, with "
 				    "its source_cnt",

@@ -468,7 +468,7 @@ read_flows(const struct tiara_handle *handle, uint64_t at, struct tiara_flow_cou
 		sum->pkts += read_counter(&c->pkts);
 		sum->bytes += read_counter(&c->bytes);
 		sum->connections += read_counter(&c->connections);
-		sum->entries += read_counter(&c->entries);
+		sum->limit_cnt += read_counter(&c->limit_cnt);
 	}
 }
 
@@ -503,7 +503,7 @@ read_all_flows(const struct tiara_flow_counter *c, uint32_t cnt, struct tiara_fl
 		sum[i].pkts += read_counter(&c[i].pkts);
 		sum[i].bytes += read_counter(&c[i].bytes);
 		sum[i].connections += read_counter(&c[i].connections);
-		sum[i].entries += read_counter(&c[i].entries);
+		sum[i].limit_cnt += read_counter(&c[i].limit_cnt);
 	}
 }
 

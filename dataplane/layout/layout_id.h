@@ -3,6 +3,6 @@
 #ifndef TIARA_LAYOUT_ID_H
 #define TIARA_LAYOUT_ID_H
 
-#define TIARA_LAYOUT_ID UINT64_C(0x1d4ecf8e8db4091b)
+#define TIARA_LAYOUT_ID UINT64_C(0x27b62204e912a88c)
 
 #endif

@@ -53,18 +53,17 @@ admit_rate(const struct tiara_worker *w, const struct tiara_service *service,
 			 service->new_max_per_s);
 }
 
-static enum tiara_verdict
-admit_one(const struct tiara_worker *w, const struct tiara_frame *f, uint16_t i)
+static void
+admit_one(struct tiara_worker *w, struct tiara_frame *f, uint16_t i)
 {
 	const struct tiara_service *service = tiara_frame_service(w, &f[i]);
 
 	if (!admit_begins(&f[i]))
-		return TIARA_VERDICT_NONE;
+		return;
 	if (!admit_source(w, service, &f[i]))
-		return TIARA_VERDICT_SOURCE_DENIED;
-	if (!admit_rate(w, service, f, i))
-		return TIARA_VERDICT_RATE_LIMITED;
-	return TIARA_VERDICT_NONE;
+		tiara_frame_refuse_wk(w, &f[i], TIARA_VERDICT_SOURCE_DENIED);
+	else if (!admit_rate(w, service, f, i))
+		tiara_frame_refuse_wk(w, &f[i], TIARA_VERDICT_RATE_LIMITED);
 }
 
 void
@@ -74,5 +73,5 @@ tiara_admit_wk(struct tiara_worker *w, struct tiara_frame *f, uint16_t cnt)
 		return;
 	for (uint16_t i = 0; i < cnt; i++)
 		if (tiara_frame_unchosen(&f[i]))
-			f[i].verdict = (uint8_t)admit_one(w, f, i);
+			admit_one(w, f, i);
 }

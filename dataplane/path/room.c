@@ -43,8 +43,8 @@ room_earlier(const struct tiara_frame *f, uint16_t i)
 static uint32_t
 room_another(struct tiara_worker *w, const struct tiara_frame *f, uint16_t i)
 {
-	for (uint16_t again = 1; again < ROOM_TRIES; again++) {
-		uint32_t backend_idx = *tiara_select_row_wk(w, &f[i], again);
+	for (uint32_t again = 1; again < ROOM_TRIES; again++) {
+		uint32_t backend_idx = *tiara_select_row_wk(w, &f[i], (uint16_t)again);
 
 		if (!tiara_backend_exists(&w->view, backend_idx) || !room_has(w, f, i, backend_idx))
 			continue;
@@ -56,7 +56,8 @@ room_another(struct tiara_worker *w, const struct tiara_frame *f, uint16_t i)
 
 /* A stray makes no entry: it goes where its row says. */
 uint32_t
-tiara_room_choose_wk(struct tiara_worker *w, const struct tiara_frame *f, uint16_t i, uint32_t first)
+tiara_room_choose_wk(struct tiara_worker *w, const struct tiara_frame *f, uint16_t i,
+		     uint32_t first)
 {
 	uint32_t earlier = room_earlier(f, i);
 

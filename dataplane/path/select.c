@@ -27,7 +27,7 @@ select_take(struct tiara_worker *w, struct tiara_frame *f, uint16_t i, uint32_t 
 	if (w->view.backend[backend_idx].connection_max)
 		backend_idx = tiara_room_choose_wk(w, f, i, backend_idx);
 	if (backend_idx == TIARA_BACKEND_NONE) {
-		f[i].verdict = TIARA_VERDICT_BACKEND_FULL;
+		tiara_frame_refuse_wk(w, &f[i], TIARA_VERDICT_BACKEND_FULL);
 		return;
 	}
 	f[i].backend_idx = backend_idx;

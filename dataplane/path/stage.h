@@ -72,6 +72,14 @@ tiara_frame_unchosen(const struct tiara_frame *f)
 	return f->verdict == TIARA_VERDICT_NONE && f->backend_idx == TIARA_BACKEND_NONE;
 }
 
+/* A limit of its service ends it. */
+static inline void
+tiara_frame_refuse_wk(struct tiara_worker *w, struct tiara_frame *f, enum tiara_verdict verdict)
+{
+	f->verdict = (uint8_t)verdict;
+	tiara_count_wk(&w->service_counters[f->service_idx].limit_cnt, 1);
+}
+
 static inline const struct tiara_service *
 tiara_frame_service(const struct tiara_worker *w, const struct tiara_frame *f)
 {

@@ -52,7 +52,7 @@ entries_control_sum(const struct tiara_map *map)
 	uint64_t sum = 0;
 
 	for (uint32_t i = 0; i < map->segment->backend_max; i++)
-		sum = sum * 31 + __atomic_load_n(&c[i].entries, __ATOMIC_ACQUIRE);
+		sum = sum * 31 + __atomic_load_n(&c[i].limit_cnt, __ATOMIC_ACQUIRE);
 	return sum;
 }
 

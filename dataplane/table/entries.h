@@ -16,8 +16,9 @@ entries_of(const struct tiara_map *map, uint32_t backend_idx)
 	int64_t sum = 0;
 
 	for (uint32_t i = 0; i <= s->worker_max; i++)
-		sum += (int64_t)__atomic_load_n(&tiara_map_backend_counters(map, i)[backend_idx].entries,
-						__ATOMIC_RELAXED);
+		sum += (int64_t)__atomic_load_n(
+			&tiara_map_backend_counters(map, i)[backend_idx].limit_cnt,
+			__ATOMIC_RELAXED);
 	return sum;
 }
 
@@ -25,7 +26,8 @@ entries_of(const struct tiara_map *map, uint32_t backend_idx)
 static inline void
 entries_add(struct tiara_flow_counter *counter, int64_t more)
 {
-	__atomic_store_n(&counter->entries, counter->entries + (uint64_t)more, __ATOMIC_RELAXED);
+	__atomic_store_n(&counter->limit_cnt, counter->limit_cnt + (uint64_t)more,
+			 __ATOMIC_RELAXED);
 }
 
 /* A word that a changed slot held or holds now. */

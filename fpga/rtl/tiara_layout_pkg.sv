@@ -10,7 +10,7 @@ package tiara_layout_pkg;
   // A package offers more than one module uses.
   /* verilator lint_off UNUSEDPARAM */
 
-  localparam logic [63:0] LayoutId = 64'h1d4ecf8e8db4091b;
+  localparam logic [63:0] LayoutId = 64'h27b62204e912a88c;
 
   // enum tiara_limit
   localparam int unsigned LineBytes = 64;
@@ -285,7 +285,7 @@ package tiara_layout_pkg;
 
   localparam int unsigned FlowCounterBytes = 32;
   typedef struct packed {
-    logic [63:0] entries;
+    logic [63:0] limit_cnt;
     logic [63:0] connections;
     logic [63:0] bytes;
     logic [63:0] pkts;

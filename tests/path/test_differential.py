@@ -220,7 +220,7 @@ def view(burst: Burst) -> tuple[Any, ...]:
 
 @pytest.mark.parametrize("seed", [1, 2])
 def test_random_traffic_under_limits(c_path: PathProgram, seed: int) -> None:
-    """The same with limits that come and go: each connection is let in, or not, by both, for the same reason."""
+    """The same with limits that come and go: both let each connection in, or refuse it for one reason."""
     both, traffic = BothLimited(c_path, seed), Traffic(seed)
     verdicts: Counter[Verdict] = Counter()
     events: Counter[Event] = Counter()

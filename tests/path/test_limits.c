@@ -160,6 +160,17 @@ verdict(enum tiara_verdict v)
 	return sum;
 }
 
+/* By the limits of the one service. */
+static uint64_t
+refused(void)
+{
+	uint64_t sum = 0;
+
+	for (uint32_t i = 0; i < WORKERS; i++)
+		sum += tiara_map_flow_counters(&world.map, i)[0].limit_cnt;
+	return sum;
+}
+
 static uint32_t
 live(void)
 {
@@ -182,6 +193,7 @@ test_rate(void)
 	CHECK(flood_all(world.tsc) == RATE);
 	CHECK(live() == RATE);
 	CHECK(verdict(TIARA_VERDICT_RATE_LIMITED) == all - RATE);
+	CHECK(refused() == all - RATE);
 	CHECK(verdict(TIARA_VERDICT_FORWARDED) == RATE);
 	/* Those of before are connections: they go on, and half a second lets half of a rate in. */
 	CHECK(flood_all(world.tsc + WORLD_TSC_HZ / 2) == RATE + RATE / 2);
@@ -199,6 +211,7 @@ test_connection_max(void)
 	CHECK(sent >= CONNECTION_MAX && sent <= CONNECTION_MAX + OVER_MAX);
 	CHECK(live() == sent && entries_of(&world.map, 0) == sent);
 	CHECK(verdict(TIARA_VERDICT_BACKEND_FULL) > 0);
+	CHECK(refused() == verdict(TIARA_VERDICT_BACKEND_FULL));
 	/* What is there stays, and nothing comes to it. */
 	CHECK(flood_all(world.tsc) == sent);
 	CHECK(live() == sent && entries_of(&world.map, 0) == sent);

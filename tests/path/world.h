@@ -14,7 +14,7 @@ enum {
 	WORLD_SERVICES = 16,
 	WORLD_BACKENDS = 64,
 	WORLD_FRONTENDS = 64,
-	WORLD_ROWS = 1024, /* of one service */
+	WORLD_ROWS = 1024,  /* of one service */
 	WORLD_SOURCES = 64, /* of one service */
 	WORLD_NEIGHBOURS = 64,
 	WORLD_TSC_HZ = 1000000000,

@@ -150,7 +150,7 @@ test_start_without_limits(void)
 
 	world_make(&w, BUCKETS);
 	fill(&w);
-	tiara_map_backend_counters(&w.map, 1)[3].entries += 5;
+	tiara_map_backend_counters(&w.map, 1)[3].limit_cnt += 5;
 	tiara_entries_start_ctl(&w.map);
 	CHECK(world_entries_off(&w) == 5);
 	w.backend[LIMITED].connection_max = 10;

@@ -193,8 +193,8 @@ entries(struct world *w, uint32_t idx)
 	struct tiara_flow_counter sum;
 
 	CHECK_OK(tiara_backend_counters(w->control, idx, &sum, &world_error));
-	CHECK((int64_t)sum.entries == entries_of(tiara_handle_map(w->control), idx));
-	return (int64_t)sum.entries;
+	CHECK((int64_t)sum.limit_cnt == entries_of(tiara_handle_map(w->control), idx));
+	return (int64_t)sum.limit_cnt;
 }
 
 static void
@@ -228,7 +228,7 @@ test_start_counts_anew(void)
 	for (uint32_t i = 0; i < 10; i++)
 		push_one(&w, 0, i % 2, i);
 	world_dataplane_start(&w);
-	tiara_map_backend_counters(tiara_handle_map(w.dataplane), 2)[1].entries--;
+	tiara_map_backend_counters(tiara_handle_map(w.dataplane), 2)[1].limit_cnt--;
 	world_dataplane_die(&w);
 	world_dataplane_start(&w);
 	CHECK(entries(&w, 1) == 4); /* nobody has a limit, nobody asks */
@@ -253,7 +253,7 @@ test_index_starts_at_none(void)
 	world_make(&w);
 	world_first_generation(&w);
 	world_dataplane_start(&w);
-	tiara_map_backend_counters(tiara_handle_map(w.dataplane), 2)[1].entries += 3;
+	tiara_map_backend_counters(tiara_handle_map(w.dataplane), 2)[1].limit_cnt += 3;
 	change = world_begin(&w);
 	world_remove_backend(change, &old);
 	world_commit(change);

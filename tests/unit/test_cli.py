@@ -289,6 +289,7 @@ def test_backend_tables(tiara: Tiara, filled: World) -> None:
         Address   198.18.0.13
         Port      the frontend's
         Weight    1
+        Max live  no limit
         Health    down
         Reason    connect: refused
         State     active
@@ -321,6 +322,8 @@ def test_service_tables(tiara: Tiara, filled: World) -> None:
         Service              dns
         Frontend             udp 198.18.100.2:53
         Pool                 far
+        Sources              everybody
+        New per second       no limit
         Timeout new          1m
         Timeout established  30m
         Timeout closing      1m
@@ -336,15 +339,15 @@ def test_service_list_wide_is_a_tree(tiara: Tiara, filled: World) -> None:
     """As ipvsadm: frontends, and under them their backends with live connections."""
     filled.statistics.backends.add(backend="backendPools/web/backends/b1", connections=1137, wanted_share=1.0)
     assert tiara("service list -o wide").stdout == golden("""
-        Prot  Address:Port      Service  Pool  Policy
-          -> Backend  Address           Forward  Weight  Health  State      Live     Want
-        udp   198.18.100.2:53   dns      far   maglev
-          -> far/x1   198.18.0.21:8080  vxlan         5  -       active        -        -
-        tcp   198.18.100.1:80   web      web   maglev
-        tcp   198.18.100.1:443  web      web   maglev
-          -> web/b1   198.18.0.11       l2            1  up      active    1,137  100.0 %
-          -> web/b2   198.18.0.12       l2            1  up      draining      -        -
-          -> web/b3   198.18.0.13       l2            1  down    active        -        -
+        Prot  Address:Port      Service  Pool  Policy  Sources  New/s
+          -> Backend  Address           Forward  Weight  Health  State      Live  Max     Want
+        udp   198.18.100.2:53   dns      far   maglev  all          -
+          -> far/x1   198.18.0.21:8080  vxlan         5  -       active        -    -        -
+        tcp   198.18.100.1:80   web      web   maglev  all          -
+        tcp   198.18.100.1:443  web      web   maglev  all          -
+          -> web/b1   198.18.0.11       l2            1  up      active    1,137    -  100.0 %
+          -> web/b2   198.18.0.12       l2            1  up      draining      -    -        -
+          -> web/b3   198.18.0.13       l2            1  down    active        -    -        -
         """)
 
 

@@ -106,7 +106,15 @@ def pool_out(pool: Pool) -> backend_pool_pb2.BackendPool:
 def backend_in(pool: str, backend_id: str, message: backend_pool_pb2.Backend) -> Backend:
     """A backend as a client wishes it."""
     weight = message.weight if message.HasField("weight") else 1
-    return Backend(pool, backend_id, "", message.address, message.port, weight)
+    return Backend(
+        pool,
+        backend_id,
+        "",
+        message.address,
+        message.port,
+        weight,
+        max_connections=message.max_connections,
+    )
 
 
 def backend_out(backend: Backend, status: BackendStatus) -> backend_pool_pb2.Backend:
@@ -129,6 +137,7 @@ def backend_out(backend: Backend, status: BackendStatus) -> backend_pool_pb2.Bac
         create_time=timestamp(backend.create_ms),
         revision=backend.revision,
         status=seen,
+        max_connections=backend.max_connections,
     )
 
 
@@ -138,7 +147,15 @@ def service_in(service_id: str, message: virtual_service_pb2.VirtualService) -> 
         frontend_in(f"frontends[{i}]", frontend) for i, frontend in enumerate(message.frontends)
     )
     pool = parse_pool_name("backend_pool", message.backend_pool)
-    return VirtualService(service_id, "", frontends, pool, _timeouts_in(message.timeouts))
+    return VirtualService(
+        service_id,
+        "",
+        frontends,
+        pool,
+        _timeouts_in(message.timeouts),
+        allow_sources=tuple(message.allow_sources),
+        max_new_connections_per_second=message.max_new_connections_per_second,
+    )
 
 
 def service_out(service: VirtualService) -> virtual_service_pb2.VirtualService:
@@ -158,6 +175,8 @@ def service_out(service: VirtualService) -> virtual_service_pb2.VirtualService:
         etag=service.etag,
         create_time=timestamp(service.create_ms),
         revision=service.revision,
+        allow_sources=service.allow_sources,
+        max_new_connections_per_second=service.max_new_connections_per_second,
     )
 
 

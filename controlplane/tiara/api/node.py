@@ -110,6 +110,7 @@ def _service_out(key: tuple[str, Frontend], flow: FlowView) -> pb.ServiceStatist
         bytes=flow.bytes,
         connections_total=flow.connections,
         connections=flow.live,
+        refused_packets=flow.limit_cnt,
     )
 
 
@@ -121,6 +122,7 @@ def _backend_out(name: str, flow: FlowView, share: float) -> pb.BackendStatistic
         connections_total=flow.connections,
         connections=flow.live,
         wanted_share=share,
+        tracked_connections=flow.limit_cnt,
     )
 
 

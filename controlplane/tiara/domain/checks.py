@@ -53,6 +53,17 @@ def check_ipv4(field: str, text: str) -> str:
     return text
 
 
+def check_prefix(field: str, text: str) -> str:
+    """An IPv4 prefix in canonical text: address and length, no bit set behind it."""
+    try:
+        network = ipaddress.IPv4Network(text)
+    except ValueError:
+        network = None
+    if str(network) != text:
+        raise InvalidField(field, f"{shown(text)} is no IPv4 prefix in canonical text, as '198.18.64.0/24'")
+    return text
+
+
 def check_path(field: str, text: str) -> str:
     """Path and query of an HTTP request: printable ASCII, "/" first, no fragment, at most 1024 bytes."""
     if not _PATH.fullmatch(text) or "#" in text:

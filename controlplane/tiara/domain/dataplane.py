@@ -14,6 +14,9 @@ BackendKey = tuple[str, str, str]
 ServiceKey = tuple[str, str, str, int, int]
 """(service, uid in hex, vip, port, protocol number)."""
 
+SourceRanges = tuple[tuple[int, int], ...]
+"""(first, last) address numbers, both included: in order, none touching another."""
+
 
 @dataclass(frozen=True, slots=True)
 class BackendSpec:
@@ -28,6 +31,7 @@ class BackendSpec:
     vni: int = 0
     tunnel_port: int = 0
     inner_mac: str = "00:00:00:00:00:00"
+    connection_max: int = 0
 
     @property
     def key(self) -> BackendKey:
@@ -37,7 +41,7 @@ class BackendSpec:
 
 @dataclass(frozen=True, slots=True)
 class ServiceSpec:
-    """One frontend's record. Timeouts in ticks of 1 s."""
+    """One frontend's record. Timeouts in ticks of 1 s. No sources: all may begin connections."""
 
     service: str
     uid: str
@@ -48,6 +52,8 @@ class ServiceSpec:
     tcp_established: int
     tcp_closing: int
     udp: int
+    sources: SourceRanges = ()
+    new_max_per_s: int = 0
 
     @property
     def key(self) -> ServiceKey:

@@ -9,7 +9,7 @@ from enum import IntEnum, IntFlag
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
-LAYOUT_ID: Final = 0x1D4ECF8E8DB4091B
+LAYOUT_ID: Final = 0x27B62204E912A88C
 """What a segment, libtiara and tiara-dataplane must agree on."""
 
 
@@ -354,7 +354,7 @@ MEMBERS: Final[Mapping[str, Mapping[str, Member]]] = MappingProxyType(
             "pkts": Member(0, 8, 0, "uint64_t"),
             "bytes": Member(8, 8, 0, "uint64_t"),
             "connections": Member(16, 8, 0, "uint64_t"),
-            "entries": Member(24, 8, 0, "uint64_t"),
+            "limit_cnt": Member(24, 8, 0, "uint64_t"),
         },
         "tiara_node": {
             "address": Member(0, 4, 0, "tiara_be32"),

@@ -53,12 +53,16 @@ class ConnectionView:
 
 @dataclass(frozen=True, slots=True)
 class FlowView:
-    """Counters of a frontend or a backend; ``live`` is 0 unless counted."""
+    """Counters of a frontend or a backend; ``live`` is 0 unless counted.
+
+    ``limit_cnt``: of a frontend, packets that limits refused; of a backend, entries that its limit sees.
+    """
 
     pkts: int = 0
     bytes: int = 0
     connections: int = 0
     live: int = 0
+    limit_cnt: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +102,10 @@ class MetricsView:
     statistics: StatisticsView = StatisticsView()
     backends: dict[tuple[str, str], BackendStatus] = field(default_factory=dict)
     counted_s: float | None = None
+    rates: dict[str, int] = field(default_factory=dict)
+    """New connections a second by service, of those that have such a limit."""
+    rooms: dict[tuple[str, str], int] = field(default_factory=dict)
+    """Connections by backend, of those that have a limit."""
 
 
 @dataclass(frozen=True, slots=True)

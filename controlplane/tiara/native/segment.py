@@ -9,9 +9,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from tiara.domain.dataplane import BackendKey, BackendSpec, ServiceKey, ServiceSpec
+from tiara.domain.dataplane import BackendKey, BackendSpec, ServiceKey, ServiceSpec, SourceRanges
 from tiara.domain.layout import OnConflict, Role, Status
-from tiara.domain.model import Protocol
+from tiara.domain.model import SOURCES_MAX, Protocol
 from tiara.native import convert
 from tiara.native._libtiara import ffi, lib
 from tiara.native.call import call as _call
@@ -89,6 +89,12 @@ def select_row(client_address: str, client_port: int, secret: bytes, rows: int) 
     return int(lib.tiara_select_row(convert.address_in(client_address), port, _secret(secret), rows))
 
 
+def source_allowed(ranges: SourceRanges, address: str) -> bool:
+    """Whether the packet path lets a source begin a connection."""
+    given = ffi.new("struct tiara_source[]", [list(pair) for pair in ranges])
+    return bool(lib.tiara_source_allowed(given, len(ranges), convert.address_in(address)))
+
+
 class Segment:
     """A mapped segment. Use ``attach``; ``detach`` gives the role back."""
 
@@ -150,7 +156,8 @@ class Segment:
         """All service records of the current generation that are in use."""
         spec = ffi.new("struct tiara_service_spec *")
         for idx in self._indices(lib.tiara_service_read, spec):
-            yield convert.service_slot(idx, spec)
+            sources = self.service_sources(idx) if spec.source_cnt else ()
+            yield convert.service_slot(idx, spec, sources)
 
     def service_rows(self, idx: int) -> bytes:
         """Backend indices of a service's selection table, native uint32."""
@@ -161,6 +168,13 @@ class Segment:
         count[0] = spec.table_cnt
         _call(lib.tiara_service_rows, self._handle, idx, ffi.from_buffer("uint32_t[]", rows), count)
         return bytes(rows[: 4 * count[0]])
+
+    def service_sources(self, idx: int) -> SourceRanges:
+        """Who may begin connections to a service; empty: everybody."""
+        found = ffi.new("struct tiara_source[]", SOURCES_MAX)
+        count = ffi.new("uint32_t *", SOURCES_MAX)
+        _call(lib.tiara_service_sources, self._handle, idx, found, count)
+        return tuple((found[i].first, found[i].last) for i in range(count[0]))
 
     def push(
         self, records: bytes, service_idx: Sequence[int], backend_idx: Sequence[int], policy: OnConflict
@@ -341,10 +355,17 @@ class Change:
         )
         return int(out[0])
 
-    def put_service(self, value: ServiceSpec, table_off: int, table_cnt: int) -> int:
-        """New or changed: its index."""
+    def sources(self, ranges: SourceRanges, reuse_off: int) -> int:
+        """The offset of a list of sources."""
+        out = ffi.new("uint64_t *")
+        given = ffi.new("struct tiara_source[]", [list(pair) for pair in ranges])
+        _call(lib.tiara_change_sources, self._change, given, len(ranges), reuse_off, out)
+        return int(out[0])
+
+    def put_service(self, value: ServiceSpec, table_off: int, table_cnt: int, source_off: int = 0) -> int:
+        """New or changed: its index. ``source_off`` is where ``value.sources`` are."""
         spec = ffi.new("struct tiara_service_spec *")
-        convert.fill_service(spec, value, table_off, table_cnt)
+        convert.fill_service(spec, value, table_off, table_cnt, source_off)
         return self._put(lib.tiara_change_service_put, spec)
 
     def remove_service(self, key: ServiceKey) -> None:

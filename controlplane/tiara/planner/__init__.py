@@ -3,6 +3,7 @@
 
 from tiara.planner.maglev import Fill, fill_plain
 from tiara.planner.plan import PoolInput, PoolPlan, Seen, plan_backend, plan_pool, plan_service, shares
+from tiara.planner.sources import source_ranges
 
 __all__ = [
     "Fill",
@@ -14,4 +15,5 @@ __all__ = [
     "plan_pool",
     "plan_service",
     "shares",
+    "source_ranges",
 ]

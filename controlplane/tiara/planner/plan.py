@@ -13,6 +13,7 @@ from tiara.domain.layout import Forward, Use
 from tiara.domain.model import Backend, Forwarding, Pool, VirtualService, Vxlan
 from tiara.domain.selection import rows_for
 from tiara.planner.maglev import RowMaker
+from tiara.planner.sources import source_ranges
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +63,15 @@ def plan_backend(pool: Pool, backend: Backend, use: Use) -> BackendSpec:
     """One backend's record."""
     if pool.forwarding is not Forwarding.VXLAN:
         mode = Forward[pool.forwarding.name]
-        return BackendSpec(backend.pool, backend.id, backend.uid, backend.address, use, mode)
+        return BackendSpec(
+            backend.pool,
+            backend.id,
+            backend.uid,
+            backend.address,
+            use,
+            mode,
+            connection_max=backend.max_connections,
+        )
     vxlan = pool.vxlan or Vxlan()
     return BackendSpec(
         backend.pool,
@@ -74,12 +83,13 @@ def plan_backend(pool: Pool, backend: Backend, use: Use) -> BackendSpec:
         vxlan.vni,
         vxlan.port,
         vxlan.inner_mac,
+        backend.max_connections,
     )
 
 
 def plan_service(service: VirtualService) -> tuple[ServiceSpec, ...]:
     """One record for each frontend."""
-    times = service.timeouts
+    times, sources = service.timeouts, source_ranges(service.allow_sources)
     return tuple(
         ServiceSpec(
             service.id,
@@ -91,6 +101,8 @@ def plan_service(service: VirtualService) -> tuple[ServiceSpec, ...]:
             times.tcp_established,
             times.tcp_closing,
             times.udp,
+            sources,
+            service.max_new_connections_per_second,
         )
         for frontend in service.frontends
     )

@@ -6,11 +6,10 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Iterable
 
-Ranges = tuple[tuple[int, int], ...]
-"""(first, last) address numbers, both included: in order, none touching another."""
+from tiara.domain.dataplane import SourceRanges
 
 
-def source_ranges(prefixes: Iterable[str]) -> Ranges:
+def source_ranges(prefixes: Iterable[str]) -> SourceRanges:
     """The ranges of all addresses that some prefix holds.
 
     The prefixes only allow: the longest that holds an address says what any other would.

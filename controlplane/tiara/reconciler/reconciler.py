@@ -132,7 +132,22 @@ class Reconciler:
         statuses = await asyncio.to_thread(
             lambda: {(backend.pool, backend.id): self.status(backend) for backend in backends}
         )
-        return MetricsView(self.node(), statistics, statuses, count.at_s if count else None)
+        return MetricsView(
+            self.node(),
+            statistics,
+            statuses,
+            count.at_s if count else None,
+            {
+                service.id: service.max_new_connections_per_second
+                for service in self._catalogue.services.values()
+                if service.max_new_connections_per_second
+            },
+            {
+                (backend.pool, backend.id): backend.max_connections
+                for backend in backends
+                if backend.max_connections
+            },
+        )
 
     async def _counters(self, usage: Usage | None) -> StatisticsView:
         found = await self._read(lambda: report.read(self._actuator))

@@ -92,8 +92,8 @@ enum tiara_event {
 	TIARA_EVENT_SWEPT_GONE = 9, /* entry of a removed service or backend */
 	TIARA_EVENT_SWEPT_TENTATIVE = 10,
 	TIARA_EVENT_GENERATION_CHANGE = 11,
-	TIARA_EVENT_MOVED = 12,     /* an entry went to its other bucket to make room */
-	TIARA_EVENT_RECLAIMED = 13, /* an unconfirmed connection gave way to another */
+	TIARA_EVENT_MOVED = 12,              /* an entry went to its other bucket to make room */
+	TIARA_EVENT_RECLAIMED = 13,          /* an unconfirmed connection gave way to another */
 	TIARA_EVENT_CONNECTION_SPILLED = 14, /* the backend of its row was full: it got another one */
 };
 
@@ -220,7 +220,7 @@ struct tiara_backend {
 	uint8_t use;     /* enum tiara_use */
 	uint32_t vni;
 	tiara_be16 tunnel_port;
-	uint8_t inner_mac[6]; /* destination of the inner Ethernet header */
+	uint8_t inner_mac[6];    /* destination of the inner Ethernet header */
 	uint32_t connection_max; /* entries of the table; 0: no limit */
 	uint8_t pad[8];
 };
@@ -339,7 +339,11 @@ struct tiara_flow_counter {
 	uint64_t pkts;
 	uint64_t bytes;       /* of client frames as received, without encapsulation */
 	uint64_t connections; /* new ones */
-	uint64_t entries; /* of a backend: made by this writer less those ended by it, as a signed number */
+	/*
+	 * What limits count. A service: packets that they refused. A backend: entries of the table, made by
+	 * this writer less those ended by it, as a signed number.
+	 */
+	uint64_t limit_cnt;
 };
 
 /* What the data plane tells of itself. Written at its start, before its workers run. */
@@ -376,7 +380,7 @@ struct tiara_segment {
 	uint32_t neighbour_cnt; /* a power of two */
 	uint32_t pad0;
 	/* second line */
-	uint64_t worker_off;  /* struct tiara_worker_slot[worker_max] */
+	uint64_t worker_off; /* struct tiara_worker_slot[worker_max] */
 	uint64_t counter_off; /* worker_max + 1 times counter_stride bytes: the control plane's is last */
 	uint64_t counter_stride;
 	uint64_t root_off; /* struct tiara_root[TIARA_ROOT_CNT] */
