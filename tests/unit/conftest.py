@@ -17,7 +17,13 @@ from tiara.native import segment as native
 from tiara.reconciler import Reconciler
 from tiara.server import start_api
 from tiara.store import SqliteStore
-from tiara.v1 import backend_pool_pb2_grpc, connection_pb2_grpc, node_pb2_grpc, virtual_service_pb2_grpc
+from tiara.v1 import (
+    backend_pool_pb2_grpc,
+    configuration_pb2_grpc,
+    connection_pb2_grpc,
+    node_pb2_grpc,
+    virtual_service_pb2_grpc,
+)
 
 
 class FakeDataplane:
@@ -93,6 +99,7 @@ class Api:
         self.pools = backend_pool_pb2_grpc.BackendPoolServiceStub(self.channel)
         self.services = virtual_service_pb2_grpc.VirtualServiceServiceStub(self.channel)
         self.connections = connection_pb2_grpc.ConnectionServiceStub(self.channel)
+        self.configuration = configuration_pb2_grpc.ConfigurationServiceStub(self.channel)
         self.node = node_pb2_grpc.NodeServiceStub(self.channel)
 
 

@@ -584,6 +584,7 @@ def test_json_is_proto_json_with_zeros(tiara: Tiara, filled: World) -> None:
         "draining": False,
         "drained": False,
         "reason": "connect: refused",
+        "disabled": False,
     }
     parsed = json_format.Parse(json.dumps(found), backend_pool_pb2.ListBackendsResponse())
     assert parsed.backends[2].address == "198.18.0.13"

@@ -88,6 +88,7 @@ def pool_out(pool: Pool) -> backend_pool_pb2.BackendPool:
         policy=backend_pool_pb2.SELECTION_POLICY_MAGLEV,
         selection_rows=pool.selection_rows,
         fail_open=pool.fail_open,
+        owner=pool.owner,
         etag=pool.etag,
         create_time=timestamp(pool.create_ms),
         revision=pool.revision,
@@ -124,6 +125,7 @@ def backend_out(backend: Backend, status: BackendStatus) -> backend_pool_pb2.Bac
         draining=status.draining,
         drained=status.drained,
         reason=status.reason,
+        disabled=status.disabled,
     )
     if status.drain_deadline_ms is not None:
         seen.drain_deadline.CopyFrom(timestamp(status.drain_deadline_ms))
@@ -133,6 +135,7 @@ def backend_out(backend: Backend, status: BackendStatus) -> backend_pool_pb2.Bac
         address=backend.address,
         port=backend.port,
         weight=backend.weight,
+        owner=backend.owner,
         etag=backend.etag,
         create_time=timestamp(backend.create_ms),
         revision=backend.revision,
@@ -172,6 +175,7 @@ def service_out(service: VirtualService) -> virtual_service_pb2.VirtualService:
             tcp_closing=Duration(seconds=times.tcp_closing),
             udp=Duration(seconds=times.udp),
         ),
+        owner=service.owner,
         etag=service.etag,
         create_time=timestamp(service.create_ms),
         revision=service.revision,

@@ -15,6 +15,7 @@ from tiara.domain.errors import (
     FailedPrecondition,
     InvalidField,
     NotFound,
+    OutOfRange,
     StoreError,
     TiaraError,
     Unavailable,
@@ -32,6 +33,7 @@ _CODES: tuple[tuple[type[TiaraError], int], ...] = (
     (Exhausted, code_pb2.RESOURCE_EXHAUSTED),
     (Unavailable, code_pb2.UNAVAILABLE),
     (DeadlineExceeded, code_pb2.DEADLINE_EXCEEDED),
+    (OutOfRange, code_pb2.OUT_OF_RANGE),
     (Unimplemented, code_pb2.UNIMPLEMENTED),
     (StoreError, code_pb2.INTERNAL),
 )
@@ -56,9 +58,10 @@ def _details(error: TiaraError, reason: str) -> list[Message]:
                 info.metadata["field"] = field
                 found.append(_bad_request(field, str(error)))
             return found
-        case AlreadyExists(resource=resource, holder=holder):
+        case AlreadyExists(resource=resource, holder=holder, field=field):
             info.metadata["holder"] = holder
-            return [info, _resource(resource, str(error), holder)]
+            taken: list[Message] = [info, _resource(resource, str(error), holder)]
+            return [*taken, _bad_request(field, str(error))] if field else taken
         case Aborted(resource=resource):
             return [info, _resource(resource, str(error))]
         case FailedPrecondition(subject=subject):

@@ -6,12 +6,14 @@ from __future__ import annotations
 import grpc
 
 from tiara.api.backend_pool import BackendPoolServicer
+from tiara.api.configuration import ConfigurationServicer
 from tiara.api.connection import ConnectionServicer
 from tiara.api.node import NodeServicer
 from tiara.api.virtual_service import VirtualServiceServicer
 from tiara.reconciler import Reconciler
 from tiara.v1 import (
     backend_pool_pb2_grpc,
+    configuration_pb2_grpc,
     connection_pb2_grpc,
     node_pb2_grpc,
     virtual_service_pb2_grpc,
@@ -26,3 +28,6 @@ def add_servicers(server: grpc.aio.Server, reconciler: Reconciler, node: str, ve
     )
     connection_pb2_grpc.add_ConnectionServiceServicer_to_server(ConnectionServicer(reconciler), server)
     node_pb2_grpc.add_NodeServiceServicer_to_server(NodeServicer(reconciler, node, version), server)
+    configuration_pb2_grpc.add_ConfigurationServiceServicer_to_server(
+        ConfigurationServicer(reconciler), server
+    )

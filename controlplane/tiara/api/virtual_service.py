@@ -3,16 +3,23 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from google.protobuf.empty_pb2 import Empty
 
+from tiara.api.calls import call_of
 from tiara.api.convert import service_in, service_out
 from tiara.api.fields import under
+from tiara.api.masks import merged
 from tiara.api.pages import Token, after, page_size
 from tiara.domain.checks import check_id
+from tiara.domain.model import VirtualService
 from tiara.domain.names import parse_service_name
 from tiara.reconciler import Reconciler
 from tiara.v1 import virtual_service_pb2 as pb
 from tiara.v1 import virtual_service_pb2_grpc
+
+_SERVICE = "VirtualServiceService"
 
 
 class VirtualServiceServicer(virtual_service_pb2_grpc.VirtualServiceServiceServicer):
@@ -29,7 +36,8 @@ class VirtualServiceServicer(virtual_service_pb2_grpc.VirtualServiceServiceServi
         with under("virtual_service"):
             service = service_in(service_id, request.virtual_service)
             service.validate()
-        return service_out(await self._configuration.create_service(service))
+        call = call_of(f"{_SERVICE}/CreateVirtualService", request)
+        return service_out(await self._configuration.create_service(service, call))
 
     async def GetVirtualService(
         self, request: pb.GetVirtualServiceRequest, context: object
@@ -48,8 +56,24 @@ class VirtualServiceServicer(virtual_service_pb2_grpc.VirtualServiceServiceServi
             virtual_services=[service_out(service) for service in services], next_page_token=token
         )
 
+    async def UpdateVirtualService(
+        self, request: pb.UpdateVirtualServiceRequest, context: object
+    ) -> pb.VirtualService:
+        """Changes a service."""
+        given = request.virtual_service
+        service = parse_service_name("virtual_service.name", given.name)
+
+        def change(old: VirtualService) -> VirtualService:
+            with under("virtual_service"):
+                new = service_in(service, merged(service_out(old), given, request.update_mask))
+            return replace(new, uid=old.uid, owner=old.owner, create_ms=old.create_ms, revision=old.revision)
+
+        call = call_of(f"{_SERVICE}/UpdateVirtualService", request)
+        return service_out(await self._configuration.update_service(service, given.etag, change, call))
+
     async def DeleteVirtualService(self, request: pb.DeleteVirtualServiceRequest, context: object) -> Empty:
         """Deletes a service: its packets end in the verdict no_service."""
         service = parse_service_name("name", request.name)
-        await self._configuration.delete_service(service, request.etag)
+        call = call_of(f"{_SERVICE}/DeleteVirtualService", request)
+        await self._configuration.delete_service(service, request.etag, call)
         return Empty()

@@ -113,7 +113,7 @@ def _drain_text(after: timedelta | None) -> str:
 @_existing
 @writes
 def undrain(write: Writer, name: str) -> None:
-    """End a drain."""
+    """End a drain and a disable."""
     request = pb.UndrainBackendRequest(name=name)
     back = write.session.call(write.session.pools.UndrainBackend, request)
     write.done(f"backend {values.short(name)} undrained", back)
@@ -141,12 +141,12 @@ def health_text(found: pb.Backend) -> Text:
 
 
 def state_text(found: pb.Backend) -> Text:
-    """active, draining, draining 28s (until its connections are moved) or drained."""
+    """active, disabled, draining, draining 28s (until its connections are moved) or drained."""
     status = found.status
     if status.drained:
         return Text("drained", "yellow")
     if not status.draining:
-        return Text("active")
+        return Text("disabled", "yellow") if status.disabled else Text("active")
     if not status.HasField("drain_deadline"):
         return Text("draining", "yellow")
     return Text(f"draining {values.duration(values.until(status.drain_deadline))}", "yellow")

@@ -29,6 +29,12 @@ class CliError(click.ClickException):
         click.echo(f"tiara: {self.message}", err=True, file=file)
 
 
+class Declined(CliError):
+    """The user said no, or was not there to say yes; nothing was changed."""
+
+    exit_code = 1
+
+
 class Refused(CliError):
     """The server said no."""
 
@@ -109,6 +115,18 @@ def _lines(error: grpc.Call) -> Iterator[str]:
         for subject, text in _said(detail):
             if text not in message:
                 yield f"{subject}: {text}" if subject else text
+
+
+def field_violations(error: grpc.RpcError) -> list[tuple[str, str]]:
+    """Path and description of each field that the server names as wrong."""
+    found: list[tuple[str, str]] = []
+    if not isinstance(error, grpc.Call):
+        return found
+    bad = error_details_pb2.BadRequest()
+    for detail in _details(error):
+        if detail.Unpack(bad):
+            found += [(violation.field, violation.description) for violation in bad.field_violations]
+    return found
 
 
 def _details(error: grpc.Call) -> list[Any]:

@@ -4,17 +4,23 @@
 import click
 import grpc
 
-from tiara.cli import errors
+from tiara.cli import backend_set, errors, pool_set, service_set
 from tiara.cli.backend import backend
 from tiara.cli.backend_setup import backend_setup
+from tiara.cli.backup import backup, export, restore
 from tiara.cli.connection import connection
 from tiara.cli.connection_file import dump, load
+from tiara.cli.event import events
+from tiara.cli.history import history, rollback
+from tiara.cli.importer import import_
 from tiara.cli.node import node, stats, version
+from tiara.cli.plan import apply, diff, plan
 from tiara.cli.pool import pool
 from tiara.cli.service import service
 from tiara.cli.session import session_of
 from tiara.cli.traffic import traffic
 from tiara.cli.version import client_version
+from tiara.cli.watch import watch
 
 EPILOG = f"""\
 \b
@@ -79,7 +85,18 @@ def cli(ctx: click.Context, /, **_options: object) -> None:
 connection.add_command(dump)
 connection.add_command(load)
 
-for command in (pool, backend, backend_setup, service, connection, stats, node, traffic, version):
+pool.add_command(pool_set.set_)
+backend.add_command(backend_set.set_)
+backend.add_command(backend_set.disable)
+service.add_command(service_set.set_)
+
+COMMANDS: tuple[click.Command, ...] = (
+    *(pool, backend, backend_setup, service, connection),
+    *(plan, apply, diff, export, backup, restore, import_),
+    *(history, rollback, events, watch),
+    *(stats, node, traffic, version),
+)
+for command in COMMANDS:
     cli.add_command(command)
 
 

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import click
 import grpc
 from google.protobuf.empty_pb2 import Empty
+from google.protobuf.field_mask_pb2 import FieldMask
 from google.protobuf.message import Message
 from rich.console import Console
 from rich.live import Live
@@ -104,22 +105,36 @@ class Writer:
     wait: bool
     timeout: timedelta
 
+    @property
+    def for_people(self) -> bool:
+        """Whether nobody parses what is printed."""
+        return self.form in (output.TABLE, output.WIDE)
+
+    def nothing(self, answer: Message) -> None:
+        """Ends a write that had nothing to do; people have been told already."""
+        if not self.for_people:
+            self._print(answer)
+
     def done(self, what: str, resource: Any = None) -> None:
         """Reports a write that the server has stored; `resource` is its answer, None for a delete."""
         revision = resource.revision if resource is not None else 0
         applied = self._wait_applied(what, revision) if self.wait else None
         answer = next(a for a in (resource, applied, Empty()) if a is not None)
+        if self.for_people:
+            click.echo(f"{what} ({_progress(revision, applied)})")
+        else:
+            self._print(answer)
+
+    def _print(self, answer: Message) -> None:
         if self.form == output.JSON:
             output.print_json(answer)
-        elif self.form == output.YAML_FORMAT:
-            output.print_yaml(answer)
         else:
-            click.echo(f"{what} ({_progress(revision, applied)})")
+            output.print_yaml(answer)
 
     def _wait_applied(self, what: str, revision: int) -> node_pb2.WaitAppliedResponse:
         request = node_pb2.WaitAppliedRequest(revision=revision, timeout=values.to_duration(self.timeout))
         try:
-            with _spinner("waiting until packets see it"):
+            with spinner("waiting until packets see it"):
                 return self.session.node.WaitApplied(request, timeout=self.timeout.total_seconds() + 5)
         except grpc.RpcError as error:
             raise self._not_applied(what, error) from error
@@ -143,7 +158,7 @@ def _cropped(view: Text) -> Text:
 
 
 @contextmanager
-def _spinner(what: str) -> Iterator[None]:
+def spinner(what: str) -> Iterator[None]:
     """On a terminal, shows that something is waited for."""
     console = Console(stderr=True)
     if not console.is_terminal:
@@ -156,6 +171,21 @@ def _spinner(what: str) -> Iterator[None]:
 def _session() -> Session:
     session: Session = click.get_current_context().obj
     return session
+
+
+etag_option = click.option("--etag", default="", help="Refuse the change if it is no longer this one.")
+
+
+def masked(**fields: Any) -> FieldMask:
+    """The paths of fields that were given.
+
+    Raises:
+        click.UsageError: none was.
+    """
+    paths = [path for path, value in fields.items() if value is not None]
+    if not paths:
+        raise click.UsageError("nothing to change: give at least one option")
+    return FieldMask(paths=paths)
 
 
 def reads(function: Command) -> Command:

@@ -141,7 +141,7 @@ def _health_check(
         raise click.UsageError(
             "--interval, --timeout, --rise and --fall need --check-tcp, --check-http or --check-https"
         )
-    http = _http_check(checks)
+    http = http_check(checks)
     if not given:
         return None
     check = pb.HealthCheck(http=http, rise=rise or 0, fall=fall or 0)
@@ -154,7 +154,12 @@ def _health_check(
     return check
 
 
-def _http_check(checks: dict[str, Any]) -> pb.HttpCheck | None:
+def http_check(checks: dict[str, Any]) -> pb.HttpCheck | None:
+    """What the options of an HTTP check ask for; None where there is none.
+
+    Raises:
+        click.UsageError: some are given that need one.
+    """
     where = checks["check_http"] or checks["check_https"]
     if where is None:
         if checks["check_host"] or checks["check_status"] or checks["check_verify"]:

@@ -12,6 +12,7 @@ from google.protobuf.message import Message
 from tiara import client
 from tiara.v1 import (
     backend_pool_pb2_grpc,
+    configuration_pb2_grpc,
     connection_pb2_grpc,
     node_pb2_grpc,
     virtual_service_pb2_grpc,
@@ -51,13 +52,23 @@ class Session:
         return connection_pb2_grpc.ConnectionServiceStub(self.channel)
 
     @cached_property
+    def configuration(self) -> configuration_pb2_grpc.ConfigurationServiceStub:
+        """Desired state as a whole, and its history."""
+        return configuration_pb2_grpc.ConfigurationServiceStub(self.channel)
+
+    @cached_property
     def node(self) -> node_pb2_grpc.NodeServiceStub:
         """The node and its counters."""
         return node_pb2_grpc.NodeServiceStub(self.channel)
 
-    def call(self, method: "grpc.UnaryUnaryMultiCallable[Sent, Received]", request: Sent) -> Received:
-        """One call with the usual deadline."""
-        return method(request, timeout=CALL_TIMEOUT_S)
+    def call(
+        self,
+        method: "grpc.UnaryUnaryMultiCallable[Sent, Received]",
+        request: Sent,
+        timeout_s: float = CALL_TIMEOUT_S,
+    ) -> Received:
+        """One call with the usual deadline, or another."""
+        return method(request, timeout=timeout_s)
 
     def pages(
         self,

@@ -76,6 +76,27 @@ def short(name: str) -> str:
     return "/".join(name.split("/")[1::2])
 
 
+_KIND = {"backendPools": "pool", "backends": "backend", "virtualServices": "service", "nodes": "node"}
+
+
+def titled(name: str) -> str:
+    """With its kind, as commands have it: backend web/b1."""
+    collections = name.split("/")[::2]
+    return f"{_KIND.get(collections[-1], collections[-1])} {short(name)}"
+
+
+def parse_resource(text: str) -> str:
+    """Reads the API's name of a resource; POOL/NAME is a backend's."""
+    parts = text.split("/")
+    if not all(parts) or len(parts) == 1 or (parts[0] not in _KIND and len(parts) != 2):
+        wanted = "backendPools/web, virtualServices/web, or web/b1 for a backend"
+        raise ValueError(f"{text!r} is no resource's name, as {wanted}")
+    return text if parts[0] in _KIND else parse_backend(text)
+
+
+RESOURCE = Parsed("resource", parse_resource)
+
+
 def to_duration(value: timedelta) -> Duration:
     """For a request."""
     duration = Duration()
@@ -115,6 +136,11 @@ def share(part: float) -> str:
 def moment(value: Timestamp) -> str:
     """UTC, to the second."""
     return value.ToDatetime(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def local_moment(value: Timestamp) -> str:
+    """In this machine's zone, to the second."""
+    return f"{value.ToDatetime(UTC).astimezone():%Y-%m-%d %H:%M:%S}"
 
 
 def until(value: Timestamp) -> timedelta:

@@ -34,12 +34,13 @@ class NotFound(TiaraError):
 
 
 class AlreadyExists(TiaraError):
-    """``resource`` is taken by ``holder``, a resource name."""
+    """``resource`` is taken by ``holder``, a resource name; ``field``: where the request asks for it."""
 
-    def __init__(self, resource: str, holder: str, message: str) -> None:
+    def __init__(self, resource: str, holder: str, message: str, field: str = "") -> None:
         super().__init__(message)
         self.resource = resource
         self.holder = holder
+        self.field = field
 
 
 class Aborted(TiaraError):
@@ -68,6 +69,10 @@ class Unavailable(TiaraError):
 
 class DeadlineExceeded(TiaraError):
     """It was not done in the time the caller gave."""
+
+
+class OutOfRange(TiaraError):
+    """What is asked for is no longer kept."""
 
 
 class Unimplemented(TiaraError):

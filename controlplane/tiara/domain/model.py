@@ -165,6 +165,7 @@ class Pool:
     selection_rows: int = 0
     health_check: HealthCheck | None = None
     fail_open: bool = False
+    owner: str = ""
     create_ms: int = 0
     revision: int = 0
 
@@ -217,6 +218,8 @@ class Backend:
     port: int = 0
     weight: int = 1
     drain: Drain | None = None
+    disabled: bool = False
+    owner: str = ""
     create_ms: int = 0
     revision: int = 0
     max_connections: int = 0
@@ -228,7 +231,7 @@ class Backend:
 
     @property
     def etag(self) -> str:
-        """Over the desired fields only: neither health nor a drain makes it stale."""
+        """Over the desired fields only: neither health nor a drain nor a disable makes it stale."""
         return make_etag(
             self.pool, self.id, self.uid, self.address, self.port, self.weight, self.max_connections
         )
@@ -271,6 +274,7 @@ class VirtualService:
     frontends: tuple[Frontend, ...]
     pool: str
     timeouts: Timeouts = Timeouts()
+    owner: str = ""
     create_ms: int = 0
     revision: int = 0
     allow_sources: tuple[str, ...] = ()
@@ -338,6 +342,7 @@ class BackendStatus:
     draining: bool = False
     drain_deadline_ms: int | None = None
     drained: bool = False
+    disabled: bool = False
 
 
 def _check_ms(field: str, value: int, low: int, high: int) -> None:

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from tiara.native.call import call as _call
 from tiara.native.errors import NativeError
 from tiara.native.snapshot import Snapshot
 from tiara.native.values import (
+    Affected,
     BackendSlot,
     CollectInfo,
     Counters,
@@ -38,6 +39,7 @@ END = 0xFFFFFFFFFFFFFFFF
 
 _PATH_BYTES = 4096
 _FLOW_BYTES = 32
+_SAMPLE_BUCKETS = 4096
 
 
 def layout_id() -> int:
@@ -241,6 +243,28 @@ class Segment:
             usage,
         )
         return Usage(usage.live, usage.differ, usage.capacity, tuple(services), tuple(backends))
+
+    def fill(self, first: int) -> float:
+        """The share of slots in use, 0 to 1, of some thousand buckets spread from bucket ``first`` on."""
+        sample = ffi.new("struct tiara_sample *")
+        _call(lib.tiara_table_sample, self._handle, first, _SAMPLE_BUCKETS, sample)
+        return float(sample.used / sample.slots)
+
+    def connections_affected(self, services: Iterable[int], backends: Iterable[int]) -> Affected:
+        """Live connections of any of these services (they end) or else backends (they move)."""
+        ending, moving = set(services), set(backends)
+        per_service, per_backend = [0] * self.info.service_max, [0] * self.info.backend_max
+        live = ended = moved = cursor = 0
+        while cursor != END:
+            page, cursor = self.connections_list(cursor, 1000)
+            live += len(page)
+            for one in page:
+                ends = one.service_idx in ending
+                if ends or one.backend_idx in moving:
+                    ended, moved = ended + ends, moved + (not ends)
+                    per_service[one.service_idx] += 1
+                    per_backend[one.backend_idx] += 1
+        return Affected(live, ended, moved, per_service, per_backend)
 
     @contextmanager
     def snapshot(self) -> Iterator[Snapshot]:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from array import array
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tiara.domain.dataplane import BackendSpec, ServiceSpec
@@ -96,6 +97,22 @@ class Usage:
     capacity: int
     per_service: tuple[int, ...]
     per_backend: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Affected:
+    """``struct tiara_affected``: live connections, those that would end, others that would move."""
+
+    live: int
+    ended: int
+    moved: int
+    per_service: Sequence[int]
+    per_backend: Sequence[int]
+
+    @property
+    def total(self) -> int:
+        """Each connection once."""
+        return self.ended + self.moved
 
 
 @dataclass(frozen=True, slots=True)

@@ -115,13 +115,13 @@ def shares(table: SelectionTable) -> Mapping[BackendKey, float]:
 
 
 def _wanted(backend: Backend, seen: Seen) -> bool:
-    return backend.weight > 0 and not seen.draining and not seen.drained
+    return backend.weight > 0 and not backend.disabled and not seen.draining and not seen.drained
 
 
 def _use(backend: Backend, seen: Seen, open_anyway: bool) -> Use:
     if seen.drained:
         return Use.GONE
-    if seen.down and not (open_anyway and _wanted(backend, seen)):
+    if backend.disabled or (seen.down and not (open_anyway and _wanted(backend, seen))):
         return Use.DOWN
     return Use.ACTIVE
 

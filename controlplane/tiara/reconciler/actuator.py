@@ -4,24 +4,27 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from tiara.domain.dataplane import BackendKey, ServiceKey
+from tiara.domain.dataplane import EMPTY_TABLE, BackendKey, ServiceKey
 from tiara.domain.errors import InvalidField, NotFound, Unavailable
 from tiara.domain.layout import Role, Status, Use
-from tiara.domain.model import Protocol
+from tiara.domain.model import Backend, Protocol
 from tiara.domain.names import backend_name, service_name
 from tiara.domain.observed import ConnectionView, PushResult
+from tiara.domain.plan import PoolRows
 from tiara.native import NativeError, Segment, maglev_fill
 from tiara.native.segment import ANY, END
 from tiara.native.values import CollectInfo, NativeConnection, SegmentInfo
 from tiara.planner import PoolInput, PoolPlan, plan_pool, plan_service, shares
 from tiara.planner.maglev import row_maker
+from tiara.planner.rows import differ_plain, rows_moved
 from tiara.reconciler.apply import Edit
 from tiara.reconciler.held import Held
+from tiara.reconciler.plans import Preview, Question
 from tiara.reconciler.push import Dictionaries
 from tiara.reconciler.work import Work
 
@@ -72,6 +75,7 @@ class Actuator:
         self._inputs: dict[str, PoolInput] = {}
         self._shares: dict[str, dict[BackendKey, float]] = {}
         self._resolved: _Indices | None = None
+        self._sampled = 0
         self.held = Held()
         self._make_rows = lru_cache(_ROWS_KEPT)(row_maker(secret, maglev_fill))
 
@@ -110,6 +114,21 @@ class Actuator:
         self._remember(work)
         return Applied(generation or segment.describe().generation, edit.written)
 
+    def preview(self, asked: Question) -> Preview:
+        """What the segment would lose by a change, and which rows would move."""
+        self.segment.describe()
+        plans = {pool: self._plan(given) if given else None for pool, given in asked.pools.items()}
+        services = self._ending_services(asked)
+        return Preview(
+            {self.held.services[key].idx: service_name(key[0]) for key in services},
+            {
+                self.held.backends[key].idx: backend_name(key[0], key[1])
+                for pool, plan in plans.items()
+                for key in self._ending_backends(pool, plan)
+            },
+            tuple(rows for plan in plans.values() if plan and (rows := self._rows_moved(plan)).moved),
+        )
+
     def close(self) -> None:
         """Gives the role back."""
         if self._segment is not None:
@@ -121,6 +140,18 @@ class Actuator:
         if pool not in self._shares and pool in self._inputs:
             self._shares[pool] = dict(shares(self._plan(self._inputs[pool]).table))
         return self._shares.get(pool, {})
+
+    def fill(self) -> float | None:
+        """The table's share of used slots, 0 to 1, by a sample that is another each time; None: no table."""
+        if self._segment is None:
+            return None
+        self._sampled += 1
+        return self._segment.fill(self._sampled)
+
+    def backend_indices(self, backends: Sequence[Backend]) -> list[int | None]:
+        """Where the segment has each; None: not there."""
+        slots = [self.held.backends.get((b.pool, b.id, b.uid)) for b in backends]
+        return [slot.idx if slot else None for slot in slots]
 
     def push(self, records: bytes, known: Dictionaries) -> PushResult:
         """Inserts one chunk."""
@@ -183,6 +214,19 @@ class Actuator:
                 pool, tuple(backends), tuple(weights), rows
             ),
         )
+
+    def _ending_services(self, asked: Question) -> list[ServiceKey]:
+        kept = {spec.key for service in asked.services.values() if service for spec in plan_service(service)}
+        return [key for name in asked.services for key in self.held.service_keys.get(name, set()) - kept]
+
+    def _ending_backends(self, pool: str, plan: PoolPlan | None) -> list[BackendKey]:
+        kept = {spec.key for spec in plan.backends if spec.use is not Use.GONE} if plan else set()
+        return list(self.held.pool_keys.get(pool, set()) - kept)
+
+    def _rows_moved(self, plan: PoolPlan) -> PoolRows:
+        given = self._inputs.get(plan.pool)
+        before = self._plan(given).table if given else EMPTY_TABLE
+        return PoolRows(plan.pool, rows_moved(before, plan.table, differ_plain), plan.table.row_cnt)
 
     def _write(self, edit: Edit, work: Work, plans: dict[str, PoolPlan]) -> None:
         wanted_services = {

@@ -31,6 +31,23 @@ class Catalogue:
         """Frontends of all services."""
         return len(self._holders)
 
+    def find(self, name: str) -> Resource | None:
+        """The resource of this name."""
+        match name.split("/"):
+            case ["backendPools", pool]:
+                return self.pools.get(pool)
+            case ["backendPools", pool, "backends", backend]:
+                return self.backends(pool).get(backend)
+            case ["virtualServices", service]:
+                return self.services.get(service)
+        return None
+
+    def all(self) -> Iterator[Resource]:
+        """Everything: pools, backends, services."""
+        yield from self.pools.values()
+        yield from self.all_backends()
+        yield from self.services.values()
+
     def backends(self, pool: str) -> dict[str, Backend]:
         """A pool's backends by id; do not change it."""
         return self._backends.get(pool, {})
@@ -84,7 +101,8 @@ class Catalogue:
 
     def _remove_backend(self, value: Backend) -> None:
         del self._backends[value.pool][value.id]
-        del self._addresses[value.pool, value.address]
+        if self._addresses.get((value.pool, value.address)) == value.id:
+            del self._addresses[value.pool, value.address]
         self.backend_cnt -= 1
 
     def _put_service(self, value: VirtualService) -> None:
@@ -100,4 +118,5 @@ class Catalogue:
         del self.services[value.id]
         self._users[value.pool].discard(value.id)
         for frontend in value.frontends:
-            del self._holders[frontend]
+            if self._holders.get(frontend) == value.id:
+                del self._holders[frontend]

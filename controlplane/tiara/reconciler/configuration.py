@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Reads and writes of desired state: checked against the catalogue, committed, then announced."""
+"""Reads and writes of desired state: drafted, checked, committed, then announced."""
 
 from __future__ import annotations
 
@@ -11,23 +11,34 @@ from collections.abc import Callable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
-from tiara.domain.errors import Aborted, AlreadyExists, Exhausted, FailedPrecondition, NotFound
-from tiara.domain.model import Backend, Drain, Frontend, Pool, Resource, VirtualService
+from tiara.domain.call import Call
+from tiara.domain.caller import current_caller
+from tiara.domain.errors import Aborted, AlreadyExists, FailedPrecondition, InvalidField, NotFound
+from tiara.domain.history import REQUEST_ID_BYTES_MAX, Difference, Entry, Record
+from tiara.domain.model import Backend, Drain, Pool, Resource, VirtualService
 from tiara.domain.names import backend_name, pool_name, service_name
-from tiara.domain.selection import backends_allowed
+from tiara.planner.removal import is_replaced, removal_reasons
 from tiara.reconciler.catalogue import Catalogue
+from tiara.reconciler.draft import Draft, Room
+from tiara.reconciler.wanted import Wanted
 from tiara.store import Change, Delete, Put, Store
 
 _T = TypeVar("_T")
 _R = TypeVar("_R", Pool, Backend, VirtualService)
 
+NO_CALL = Call()
+
 
 @dataclass(frozen=True, slots=True)
-class Room:
-    """How many indices the segment has; 0: not known yet."""
+class Written:
+    """The store's revision after a write, and what that write changed."""
 
-    backends: int = 0
-    frontends: int = 0
+    revision: int
+    differences: tuple[Difference, ...]
+
+    def value(self, name: str) -> Resource | None:
+        """What the write made of the resource; None: it changed nothing about it, or removed it."""
+        return next((one.after for one in self.differences if one.name == name), None)
 
 
 def new_uid() -> str:
@@ -104,37 +115,165 @@ class Configuration:
         """Likewise, services."""
         return _page(self.catalogue.services.values(), after, limit)
 
-    async def create_pool(self, pool: Pool) -> Pool:
+    async def create_pool(self, pool: Pool, call: Call = NO_CALL) -> Pool:
         """Stores a new pool; ``uid`` and times are set here."""
-        return await self._locked(self._create_pool(pool))
+        return await self._create(pool, "backend_pool", call)
 
-    async def delete_pool(self, pool: str, etag: str, force: bool) -> None:
+    async def update_pool(self, pool: str, etag: str, change: Callable[[Pool], Pool], call: Call) -> Pool:
+        """``change`` makes the new value of the stored one; identity and times are kept."""
+        return await self._change(lambda: self.pool(pool), change, "backend_pool", call, etag)
+
+    async def delete_pool(self, pool: str, etag: str, force: bool, call: Call = NO_CALL) -> None:
         """Deletes a pool that no service uses; ``force``: with its backends."""
-        await self._locked(self._delete_pool(pool, etag, force))
 
-    async def create_backend(self, backend: Backend) -> Backend:
+        def build(draft: Draft) -> None:
+            self._remove(draft, self.pool(pool), etag)
+            for backend in self.catalogue.backends(pool).values() if force else ():
+                draft.remove(backend)
+
+        await self._write(call, build)
+
+    async def create_backend(self, backend: Backend, call: Call = NO_CALL) -> Backend:
         """Stores a new backend of an existing pool."""
-        return await self._locked(self._create_backend(backend))
+        return await self._create(backend, "backend", call)
 
-    async def delete_backend(self, pool: str, backend: str, etag: str) -> None:
+    async def update_backend(
+        self, pool: str, backend: str, etag: str, change: Callable[[Backend], Backend], call: Call
+    ) -> Backend:
+        """Likewise. The address stays: its connections would follow it to another server."""
+
+        def keep_address(old: Backend) -> Backend:
+            new = change(old)
+            if new.address != old.address:
+                raise InvalidField(
+                    "backend.address",
+                    f"{new.address} is another server than {old.address}: create it as a backend of its own "
+                    "and drain this one",
+                )
+            return new
+
+        return await self._change(lambda: self.backend(pool, backend), keep_address, "backend", call, etag)
+
+    async def delete_backend(self, pool: str, backend: str, etag: str, call: Call = NO_CALL) -> None:
         """Its connections select again at their next packet."""
-        await self._locked(self._delete_backend(pool, backend, etag))
+        await self._write(call, lambda draft: self._remove(draft, self.backend(pool, backend), etag))
 
-    async def drain_backend(self, pool: str, backend: str, after_ms: int | None) -> Backend:
+    async def drain_backend(
+        self, pool: str, backend: str, after_ms: int | None, call: Call = NO_CALL
+    ) -> Backend:
         """Drains; ``after_ms`` from now its connections move, None: never."""
-        return await self._locked(self._drain_backend(pool, backend, after_ms))
+        drain = Drain(None if after_ms is None else self._clock_ms() + after_ms)
+        return await self._override(pool, backend, lambda old: replace(old, drain=drain), call)
 
-    async def undrain_backend(self, pool: str, backend: str) -> Backend:
-        """Ends a drain; without one, nothing is written."""
-        return await self._locked(self._undrain_backend(pool, backend))
+    async def disable_backend(self, pool: str, backend: str, call: Call = NO_CALL) -> Backend:
+        """As a health check does that finds it down."""
+        return await self._override(pool, backend, lambda old: replace(old, disabled=True), call)
 
-    async def create_service(self, service: VirtualService) -> VirtualService:
+    async def undrain_backend(self, pool: str, backend: str, call: Call = NO_CALL) -> Backend:
+        """Ends a drain and a disable; without either, nothing is written."""
+        return await self._override(pool, backend, lambda old: replace(old, drain=None, disabled=False), call)
+
+    async def create_service(self, service: VirtualService, call: Call = NO_CALL) -> VirtualService:
         """Stores a new service of an existing pool."""
-        return await self._locked(self._create_service(service))
+        return await self._create(service, "virtual_service", call)
 
-    async def delete_service(self, service: str, etag: str) -> None:
+    async def update_service(
+        self, service: str, etag: str, change: Callable[[VirtualService], VirtualService], call: Call
+    ) -> VirtualService:
+        """Likewise. Connections of frontends that stay, stay."""
+        return await self._change(lambda: self.service(service), change, "virtual_service", call, etag)
+
+    async def delete_service(self, service: str, etag: str, call: Call = NO_CALL) -> None:
         """Its packets end in the verdict no_service."""
-        await self._locked(self._delete_service(service, etag))
+        await self._write(call, lambda draft: self._remove(draft, self.service(service), etag))
+
+    async def apply(
+        self, wanted: Wanted, at_revision: int | None, allow_removal: bool, call: Call = NO_CALL
+    ) -> Written:
+        """All of it or nothing. ``Aborted`` where the store is past ``at_revision`` (None: any)."""
+
+        def build(draft: Draft) -> None:
+            self._check_revision(at_revision)
+            self.draft_wanted(draft, wanted)
+            reasons = removal_reasons(draft.differences(), lambda pool: len(self.catalogue.backends(pool)))
+            if reasons and not allow_removal:
+                raise FailedPrecondition(
+                    "configuration", f"{'; '.join(reasons)}: allow_removal is needed; nothing was changed"
+                )
+
+        return await self._write(call, build)
+
+    def draft_wanted(self, draft: Draft, wanted: Wanted) -> None:
+        """Writes a wanted configuration into a draft, as a plan and an apply do."""
+        wanted.draw(draft, self._clock_ms(), new_uid)
+
+    async def state_at(self, revision: int) -> tuple[int, list[Resource]]:
+        """Everything as it was at a revision, and the revision now. ``OutOfRange``: not kept."""
+        now = self.catalogue.revision
+        if revision > now:
+            raise InvalidField("rollback_revision", f"{revision} is newer than the newest one, {now}")
+        state = {value.name: value for value in self.catalogue.all()}
+        for entry in reversed(await self._store.entries_after(revision)):
+            if entry.revision <= now:
+                _undo(state, entry)
+        return now, list(state.values())
+
+    async def entry(self, revision: int) -> Entry:
+        """One past write, or ``NotFound``."""
+        return await self._store.entry(revision)
+
+    async def entries(self, before: int, limit: int, resource: str) -> list[Entry]:
+        """Past writes, newest first: see ``Store.entries``."""
+        return await self._store.entries(before, limit, resource)
+
+    def check(self, draft: Draft) -> None:
+        """Raises what would refuse the draft."""
+        draft.check(self._room())
+
+    async def _create(self, value: _R, field: str, call: Call) -> _R:
+        def build(draft: Draft) -> None:
+            if draft.find(value.name):
+                raise AlreadyExists(value.name, value.name, f"{value.name} exists already")
+            fresh = replace(value, uid=new_uid(), create_ms=self._clock_ms(), revision=0)
+            draft.put(fresh, field)
+
+        written = await self._write(call, build)
+        return written.value(value.name) or value  # type: ignore[return-value]
+
+    async def _change(
+        self, find: Callable[[], _R], change: Callable[[_R], _R], field: str, call: Call, etag: str = ""
+    ) -> _R:
+        def build(draft: Draft) -> None:
+            old = find()
+            _check_etag(old, etag)
+            new = change(old)
+            if new != old:
+                draft.put(new, field)
+
+        name = find().name
+        written = await self._write(call, build)
+        return written.value(name) or find()  # type: ignore[return-value]
+
+    async def _override(
+        self, pool: str, backend: str, change: Callable[[Backend], Backend], call: Call
+    ) -> Backend:
+        return await self._change(lambda: self.backend(pool, backend), change, "backend", call)
+
+    def _remove(self, draft: Draft, value: Resource, etag: str) -> None:
+        _check_etag(value, etag)
+        draft.remove(value)
+
+    def _check_revision(self, revision: int | None) -> None:
+        if revision is not None and revision != self.catalogue.revision:
+            raise Aborted(
+                "configuration",
+                f"plan_revision: the plan was made at revision {revision}, the store is at "
+                f"{self.catalogue.revision}: plan again; nothing was changed",
+            )
+
+    async def _write(self, call: Call, build: Callable[[Draft], None]) -> Written:
+        _check_request_id(call)
+        return await self._locked(self._write_one(call, build))
 
     async def _locked(self, write: Coroutine[Any, Any, _T]) -> _T:
         async def run() -> _T:
@@ -146,124 +285,63 @@ class Configuration:
         task.add_done_callback(self._writes.discard)
         return await asyncio.shield(task)
 
-    async def _create_pool(self, pool: Pool) -> Pool:
-        pool.validate()
-        if pool.id in self.catalogue.pools:
-            raise AlreadyExists(pool.name, pool.name, f"{pool.name} exists already")
-        return await self._put_new(pool)
+    async def _write_one(self, call: Call, build: Callable[[Draft], None]) -> Written:
+        done = await self._store.entry_of(call.request_id) if call.request_id else None
+        if done:
+            return _repeated(done, call)
+        draft = Draft(self.catalogue)
+        build(draft)
+        draft.check(self._room())
+        differences = draft.differences()
+        if call.validate_only or not differences:
+            return Written(self.catalogue.revision, differences)
+        return await self._commit(differences, call)
 
-    async def _delete_pool(self, name: str, etag: str, force: bool) -> None:
-        pool = self.pool(name)
-        _check_etag(pool, etag)
-        users = [service_name(user) for user in self.catalogue.users(name)]
-        if users:
-            raise FailedPrecondition(
-                pool.name, f"{pool.name} is used by {_some(users)}; delete that first; nothing was changed"
-            )
-        backends = sorted(self.catalogue.backends(name).values(), key=lambda backend: backend.id)
-        if backends and not force:
-            raise FailedPrecondition(
-                pool.name,
-                f"{pool.name} has {_some([backend.name for backend in backends])}; "
-                "delete them first or use force; nothing was changed",
-            )
-        await self._commit([], [*backends, pool])
-
-    async def _create_backend(self, backend: Backend) -> Backend:
-        backend.validate()
-        pool = self.pool(backend.pool)
-        if backend.id in self.catalogue.backends(pool.id):
-            raise AlreadyExists(backend.name, backend.name, f"{backend.name} exists already")
-        holder = self.catalogue.address_holder(pool.id, backend.address)
-        if holder:
-            name = backend_name(pool.id, holder)
-            raise AlreadyExists(
-                backend.name, name, f"backend.address: {backend.address} belongs to {name} already"
-            )
-        self._check_backend_room(pool)
-        return await self._put_new(backend)
-
-    def _check_backend_room(self, pool: Pool) -> None:
-        allowed = backends_allowed(pool.selection_rows)
-        if len(self.catalogue.backends(pool.id)) >= allowed:
-            why = (
-                f"selection_rows {pool.selection_rows}, 100 rows a backend"
-                if pool.selection_rows
-                else "one pool"
-            )
-            raise Exhausted(f"{pool.name} has no room for more than {allowed} backends ({why})")
-        room = self._room().backends
-        if room and self.catalogue.backend_cnt >= room:
-            raise Exhausted(
-                f"the segment has room for {room} backends, and so many exist; "
-                "start the data plane with a larger --backends on a new segment"
-            )
-
-    async def _delete_backend(self, pool: str, name: str, etag: str) -> None:
-        backend = self.backend(pool, name)
-        _check_etag(backend, etag)
-        await self._commit([], [backend])
-
-    async def _drain_backend(self, pool: str, name: str, after_ms: int | None) -> Backend:
-        backend = self.backend(pool, name)
-        drain = Drain(None if after_ms is None else self._clock_ms() + after_ms)
-        return await self._put_changed(backend, replace(backend, drain=drain))
-
-    async def _undrain_backend(self, pool: str, name: str) -> Backend:
-        backend = self.backend(pool, name)
-        return await self._put_changed(backend, replace(backend, drain=None))
-
-    async def _create_service(self, service: VirtualService) -> VirtualService:
-        service.validate()
-        if service.id in self.catalogue.services:
-            raise AlreadyExists(service.name, service.name, f"{service.name} exists already")
-        self.pool(service.pool, "virtual_service.backend_pool")
-        for i, frontend in enumerate(service.frontends):
-            self._check_frontend_free(i, frontend)
-        room = self._room().frontends
-        if room and self.catalogue.frontend_cnt + len(service.frontends) > room:
-            raise Exhausted(
-                f"the segment has room for {room} frontends, and {self.catalogue.frontend_cnt} exist; "
-                "start the data plane with a larger --services on a new segment"
-            )
-        return await self._put_new(service)
-
-    def _check_frontend_free(self, i: int, frontend: Frontend) -> None:
-        holder = self.catalogue.frontend_holder(frontend)
-        if holder:
-            name = service_name(holder)
-            raise AlreadyExists(
-                str(frontend), name, f"virtual_service.frontends[{i}]: {frontend} belongs to {name} already"
-            )
-
-    async def _delete_service(self, name: str, etag: str) -> None:
-        service = self.service(name)
-        _check_etag(service, etag)
-        await self._commit([], [service])
-
-    async def _put_new(self, value: _R) -> _R:
-        fresh = replace(value, uid=new_uid(), create_ms=self._clock_ms(), revision=0)
-        revision = await self._commit([fresh], [])
-        return replace(fresh, revision=revision)
-
-    async def _put_changed(self, old: Backend, new: Backend) -> Backend:
-        if new == old:
-            return old
-        revision = await self._commit([new], [])
-        return replace(new, revision=revision)
-
-    async def _commit(self, put: Sequence[Resource], removed: Sequence[Resource]) -> int:
-        changes: list[Change] = [Put(value, value.revision) for value in put]
+    async def _commit(self, differences: Sequence[Difference], call: Call) -> Written:
+        put = [one.after for one in differences if one.after]
+        removed = [one.before for one in differences if one.before and not one.after]
+        changes: list[Change] = [
+            Put(one.after, one.before.revision if one.before else 0) for one in differences if one.after
+        ]
         changes += [Delete(value.name, value.revision) for value in removed]
-        revision = await self._store.commit(changes)
+        revision = await self._store.commit(changes, self._record(call))
         stored = [replace(value, revision=revision) for value in put]
+        replaced = [one.before for one in differences if one.before and one.after and is_replaced(one)]
+        self._take_over(revision, stored, removed)
+        self._announce(stored, [*removed, *replaced])
+        after = {value.name: value for value in stored}
+        return Written(revision, tuple(replace(one, after=after.get(one.name)) for one in differences))
+
+    def _take_over(self, revision: int, stored: Sequence[Resource], removed: Sequence[Resource]) -> None:
+        for value in sorted(removed, key=lambda value: value.name, reverse=True):
+            self.catalogue.remove(value)
         for value in stored:
             self.catalogue.put(value)
-        for value in removed:
-            self.catalogue.remove(value)
         self.catalogue.revision = revision
-        self._announce(stored, removed)
-        return revision
+
+    def _record(self, call: Call) -> Record:
+        caller = current_caller()
+        return Record(self._clock_ms(), caller.who, caller.peer, call.method, call.request_id, call.digest)
+
+
+def _undo(state: dict[str, Resource], entry: Entry) -> None:
+    for one in entry.differences:
+        state.pop(one.name, None)
+        if one.before:
+            state[one.name] = one.before
+
+
+def _repeated(done: Entry, call: Call) -> Written:
+    if (done.record.method, done.record.digest) != (call.method, call.digest):
+        raise InvalidField(
+            "request_id", f"was used for another call, at revision {done.revision}; take a new one"
+        )
+    return Written(done.revision, done.differences)
+
+
+def _check_request_id(call: Call) -> None:
+    if len(call.request_id.encode()) > REQUEST_ID_BYTES_MAX:
+        raise InvalidField("request_id", f"is longer than {REQUEST_ID_BYTES_MAX} bytes")
 
 
 def _check_etag(value: Resource, etag: str) -> None:
@@ -272,11 +350,6 @@ def _check_etag(value: Resource, etag: str) -> None:
             value.name,
             f"etag: {value.name} has changed since it was read; read it again; nothing was changed",
         )
-
-
-def _some(names: list[str]) -> str:
-    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
-    return ", ".join(names[:3]) + more
 
 
 def _page(values: Iterable[_R], after: str, limit: int) -> list[_R]:

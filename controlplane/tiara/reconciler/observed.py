@@ -30,6 +30,7 @@ class Observed:
             drain is not None,
             drain.deadline_ms if drain else None,
             drain is not None and drain.passed(self._clock_ms()),
+            backend.disabled,
         )
 
     def seen(self, backend: Backend) -> Seen:

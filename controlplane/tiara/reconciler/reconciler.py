@@ -16,6 +16,7 @@ from tiara.domain.errors import InvalidField, NotFound, Unavailable
 from tiara.domain.layout import OnConflict
 from tiara.domain.model import Backend, BackendStatus, Health, Pool, Protocol, Resource, VirtualService
 from tiara.domain.observed import ConnectionView, MetricsView, NodeView, PushResult, StatisticsView
+from tiara.domain.plan import PlanView
 from tiara.health import Monitor, Target
 from tiara.native import NativeError, locate
 from tiara.native.values import Usage
@@ -24,11 +25,17 @@ from tiara.reconciler import report
 from tiara.reconciler.actuator import Actuator, Applied, Sighting
 from tiara.reconciler.catalogue import Catalogue
 from tiara.reconciler.census import Census
-from tiara.reconciler.configuration import Configuration, Room, now_ms
+from tiara.reconciler.configuration import Configuration, now_ms
+from tiara.reconciler.draft import Draft, Room
 from tiara.reconciler.dump import Dumps
+from tiara.reconciler.events import Events
+from tiara.reconciler.notices import Notices
 from tiara.reconciler.observed import Observed
+from tiara.reconciler.plans import answer, question
 from tiara.reconciler.progress import Progress
 from tiara.reconciler.push import Dictionaries, PushBackend, PushService, PushSession, resolve
+from tiara.reconciler.wanted import Wanted
+from tiara.reconciler.watch import Feed
 from tiara.reconciler.work import Dirty, Work
 from tiara.store import Store
 
@@ -41,6 +48,9 @@ _EAGER_S = 0.002
 _RETRY_S = 0.5
 """Before work that the segment refused is tried again."""
 
+PLAN_WAIT_S = 5.0
+"""How long a plan waits for the newest revision to be in the segment."""
+
 PUSH_WAIT_S = 10.0
 """How long a push waits for the names in its header to be in the segment."""
 
@@ -51,9 +61,17 @@ class Reconciler:
     """Use ``await Reconciler.start(...)`` and ``await close()``. Writes go through ``configuration``."""
 
     def __init__(
-        self, store: Store, catalogue: Catalogue, actuator: Actuator, clock_ms: Callable[[], int] = now_ms
+        self,
+        store: Store,
+        catalogue: Catalogue,
+        actuator: Actuator,
+        clock_ms: Callable[[], int] = now_ms,
+        node: str = "-",
     ) -> None:
         self.configuration = Configuration(store, catalogue, self._announced, self._room, clock_ms)
+        self.feed = Feed(store, catalogue)
+        self.events = Events(store, clock_ms)
+        self._store = store
         self._catalogue = catalogue
         self._actuator = actuator
         self._native = ThreadPoolExecutor(1, thread_name_prefix="native")
@@ -62,6 +80,17 @@ class Reconciler:
         self._progress = Progress()
         self._observed = Observed(clock_ms)
         self._monitor = Monitor(self._probed)
+        self._notices = Notices(
+            self.events,
+            catalogue,
+            self._progress,
+            actuator,
+            self._census,
+            self._run_native,
+            clock_ms,
+            f"nodes/{node}",
+        )
+        self._checks = {pool.id: pool.health_check for pool in catalogue.pools.values()}
         self._backend_by_uid: dict[str, Backend] = {}
         self._dirty = Dirty()
         self._epoch = 0
@@ -79,11 +108,15 @@ class Reconciler:
         *,
         where: Callable[[], Path] | None = None,
         clock_ms: Callable[[], int] = now_ms,
+        node: str = "-",
     ) -> Reconciler:
-        """Loads the store, adopts the segment if there is one, and begins to follow both."""
+        """Loads the store, adopts the segment if there is one, and begins to follow both.
+
+        ``node``: the id of this node, for its events.
+        """
         catalogue = Catalogue(await store.load())
         actuator = Actuator(where or (lambda: locate(instance)), await store.secret())
-        reconciler = cls(store, catalogue, actuator, clock_ms)
+        reconciler = cls(store, catalogue, actuator, clock_ms, node)
         await reconciler._begin()
         return reconciler
 
@@ -95,6 +128,8 @@ class Reconciler:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
         await self._monitor.close()
+        await self._notices.close()
+        await self.events.close()
         await self._census.close()
         await self._run_native(self._actuator.close)
         self._native.shutdown(wait=False)
@@ -111,6 +146,19 @@ class Reconciler:
         await self._progress.wait_applied(revision or stored, timeout_s)
         collect = self._progress.sighting.collect
         return self._progress.applied_revision, collect.generation if collect else 0
+
+    async def plan(self, wanted: Wanted) -> PlanView:
+        """What applying would do now. Nothing is changed."""
+        draft = Draft(self._catalogue)
+        self.configuration.draft_wanted(draft, wanted)
+        self.configuration.check(draft)
+        named = [value.name for value, _ in wanted.values]
+        if self._progress.sighting.info is None:
+            return answer(draft, named, None, None)
+        await self._progress.wait_published(self._catalogue.revision, PLAN_WAIT_S)
+        asked = question(draft, self._observed.seen)
+        preview = await self._read(lambda: self._actuator.preview(asked))
+        return answer(draft, named, preview, await self._census.affected(preview.services, preview.backends))
 
     def node(self) -> NodeView:
         """The node as of the last look."""
@@ -208,9 +256,12 @@ class Reconciler:
         for backend in self._catalogue.all_backends():
             self._backend_by_uid[backend.uid] = backend
             self._observed.expect_drain(backend)
+            self._notices.put(backend)
         await self._look()
         for backend in self._catalogue.all_backends():
             self._check_health(backend)
+        self.events.start()
+        self._notices.start(self._store, self.feed.observed)
         self._task = asyncio.create_task(self._follow(), name="reconciler")
 
     def _room(self) -> Room:
@@ -218,10 +269,12 @@ class Reconciler:
         return Room(info.backend_max, info.service_max) if info else Room()
 
     def _announced(self, put: Sequence[Resource], removed: Sequence[Resource]) -> None:
+        self.feed.announce(self._catalogue.revision, put, removed)
         for value in (*put, *removed):
             match value:
                 case Pool():
                     self._dirty.pools.add(value.id)
+                    self._probe_anew(value)
                 case Backend():
                     self._dirty.pools.add(value.pool)
                 case VirtualService():
@@ -235,16 +288,32 @@ class Reconciler:
                 self._welcome(value)
         self._kick.set()
 
+    def _probe_anew(self, pool: Pool) -> None:
+        """Where a pool's check changed, its backends' health is judged by the new one from here on."""
+        before = self._checks.get(pool.id)
+        after = self._catalogue.pools.get(pool.id)
+        self._checks[pool.id] = after.health_check if after else None
+        if before == self._checks[pool.id]:
+            return
+        for backend in self._catalogue.backends(pool.id).values():
+            self._monitor.remove(backend.uid)
+            if not self._checks[pool.id]:
+                self._observed.forget(backend.uid)
+                self.feed.observed(backend)
+            self._check_health(backend)
+
     def _welcome(self, backend: Backend) -> None:
         known = backend.uid in self._backend_by_uid
         self._backend_by_uid[backend.uid] = backend
         self._observed.expect_drain(backend)
+        self._notices.put(backend)
         if not known:
             self._check_health(backend)
 
     def _forget(self, backend: Backend) -> None:
         self._backend_by_uid.pop(backend.uid, None)
         self._observed.forget(backend.uid)
+        self._notices.remove(backend)
         self._monitor.remove(backend.uid)
 
     def _check_health(self, backend: Backend) -> None:
@@ -255,10 +324,15 @@ class Reconciler:
 
     def _probed(self, uid: str, health: Health, reason: str) -> None:
         backend = self._backend_by_uid.get(uid)
-        if backend and self._observed.record(uid, health, reason):
-            self._log.info("health", backend=backend.name, health=str(health), reason=reason)
+        if backend is None:
+            return
+        before = self._observed.health(uid)
+        if self._observed.record(uid, health, reason):
+            self._notices.health(backend, health, reason)
             self._dirty.pools.add(backend.pool)
             self._kick.set()
+        if health is not before:
+            self.feed.observed(backend)
 
     async def _follow(self) -> None:
         while True:
@@ -285,12 +359,10 @@ class Reconciler:
         if sighting.epoch != self._epoch:
             self._epoch = sighting.epoch
             await self._adopt(sighting)
-        was_live = self._progress.live
         await self._progress.see(sighting)
         info = sighting.info
         self._monitor.carry(info.start_cnt if info and info.dataplane_live else 0)
-        if self._progress.live != was_live:
-            self._log.info("data plane", running=self._progress.live)
+        self._notices.dataplane()
 
     async def _adopt(self, sighting: Sighting) -> None:
         self._dirty.full = True

@@ -2,6 +2,6 @@
 """Where desired state is kept: one interface, SQLite behind it by default."""
 
 from tiara.store.base import Change, Delete, Put, Snapshot, Store
-from tiara.store.sqlite import SqliteStore
+from tiara.store.sqlite import Bounds, SqliteStore
 
-__all__ = ["Change", "Delete", "Put", "Snapshot", "SqliteStore", "Store"]
+__all__ = ["Bounds", "Change", "Delete", "Put", "Snapshot", "SqliteStore", "Store"]

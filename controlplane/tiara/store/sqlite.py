@@ -8,43 +8,52 @@ import fcntl
 import os
 import secrets
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
 from tiara.domain.errors import Aborted, Exhausted, StoreError
+from tiara.domain.history import Entry, Event, EventKind, Record
 from tiara.domain.model import Backend, Pool, VirtualService
 from tiara.store.base import Change, Delete, Put, Snapshot
 from tiara.store.codec import decode, encode
-
-_SCHEMA_VERSION = 1
-_SCHEMA = """
-CREATE TABLE resource (name TEXT PRIMARY KEY, revision INTEGER NOT NULL, body TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE meta (key TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
-INSERT INTO meta VALUES ('revision', 0);
-"""
+from tiara.store.happened import EVENTS_MAX, Happened
+from tiara.store.past import BODIES_BYTES_MAX, REVISIONS_MAX, Body, Past, Touched
+from tiara.store.schema import SCHEMA_VERSION, upgrade, version_of
 
 _T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """How much is kept. ``pages`` limits the file's size (0: the disk does)."""
+
+    pages: int = 0
+    revisions: int = REVISIONS_MAX
+    bodies_bytes: int = BODIES_BYTES_MAX
+    events: int = EVENTS_MAX
 
 
 class SqliteStore:
     """Use ``await SqliteStore.open(path)``. Write-ahead log; a commit is on the disk when it returns."""
 
-    def __init__(self, path: Path, max_pages: int) -> None:
+    def __init__(self, path: Path, bounds: Bounds) -> None:
         self._path = path
-        self._max_pages = max_pages
+        self._bounds = bounds
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="store")
         self._lock_fd = -1
         self._db: sqlite3.Connection | None = None
 
     @classmethod
-    async def open(cls, path: Path, *, max_pages: int = 0) -> SqliteStore:
-        """Opens or creates the file. ``max_pages`` limits its size (0: the disk does).
+    async def open(cls, path: Path, bounds: Bounds | None = None) -> SqliteStore:
+        """Opens or creates the file; one of an older version is brought to this one.
 
         Raises ``StoreError`` when another process owns it, it is damaged, or of a newer version.
         """
-        store = cls(path, max_pages)
+        store = cls(path, bounds or Bounds())
         try:
             await store._run(store._open)
         except BaseException:
@@ -56,9 +65,35 @@ class SqliteStore:
         """See ``Store``."""
         return await self._run(self._load)
 
-    async def commit(self, changes: Sequence[Change]) -> int:
+    async def commit(self, changes: Sequence[Change], record: Record) -> int:
         """See ``Store``."""
-        return await self._run(lambda: self._commit(changes))
+        return await self._run(lambda: self._commit(changes, record))
+
+    async def entry(self, revision: int) -> Entry:
+        """See ``Store``."""
+        return await self._run(lambda: self._past.entry(revision))
+
+    async def entries(self, before: int, limit: int, resource: str = "") -> list[Entry]:
+        """See ``Store``."""
+        return await self._run(lambda: self._past.entries(before, limit, resource))
+
+    async def entries_after(self, revision: int, limit: int = 0) -> list[Entry]:
+        """See ``Store``."""
+        return await self._run(lambda: self._past.entries_after(revision, self._revision(), limit))
+
+    async def entry_of(self, request_id: str) -> Entry | None:
+        """See ``Store``."""
+        return await self._run(lambda: self._past.entry_of(request_id))
+
+    async def add_event(self, event: Event) -> Event:
+        """See ``Store``."""
+        return await self._run(lambda: self._add_event(event))
+
+    async def events(
+        self, before: int, limit: int, kind: EventKind | None = None, resource: str = ""
+    ) -> list[Event]:
+        """See ``Store``."""
+        return await self._run(lambda: self._happened.list(before, limit, kind, resource))
 
     async def secret(self) -> bytes:
         """See ``Store``."""
@@ -99,12 +134,12 @@ class SqliteStore:
         self._db = sqlite3.connect(self._path, isolation_level=None, timeout=1)
         self._db.execute("PRAGMA journal_mode = WAL")
         self._db.execute("PRAGMA synchronous = FULL")
-        if self._max_pages:
-            self._db.execute(f"PRAGMA max_page_count = {self._max_pages:d}")
+        if self._bounds.pages:
+            self._db.execute(f"PRAGMA max_page_count = {self._bounds.pages:d}")
         damage = self._db.execute("PRAGMA quick_check(1)").fetchone()[0]
         if damage != "ok":
             raise self._damaged(damage.splitlines()[-1])
-        self._create()
+        self._upgrade()
 
     def _own(self) -> None:
         lock = self._path.with_name(self._path.name + ".lock")
@@ -114,15 +149,23 @@ class SqliteStore:
         except BlockingIOError:
             raise StoreError(f"the store {self._path} belongs to another running control plane") from None
 
-    def _create(self) -> None:
-        version = self._open_db.execute("PRAGMA user_version").fetchone()[0]
-        if version > _SCHEMA_VERSION:
+    def _upgrade(self) -> None:
+        version = version_of(self._open_db)
+        if version > SCHEMA_VERSION:
             raise StoreError(
-                f"the store {self._path} has version {version}, this program knows up to {_SCHEMA_VERSION}"
+                f"the store {self._path} has version {version}, this program knows up to {SCHEMA_VERSION}"
             )
-        if version == 0:
-            self._open_db.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version = {_SCHEMA_VERSION}; COMMIT;")
+        upgrade(self._open_db)
+        if not version:
             self._path.chmod(0o600)
+
+    @property
+    def _past(self) -> Past:
+        return Past(self._open_db, self._bounds.revisions, self._bounds.bodies_bytes)
+
+    @property
+    def _happened(self) -> Happened:
+        return Happened(self._open_db, self._bounds.events)
 
     @property
     def _open_db(self) -> sqlite3.Connection:
@@ -144,33 +187,51 @@ class SqliteStore:
         revision: int = self._open_db.execute("SELECT value FROM meta WHERE key = 'revision'").fetchone()[0]
         return revision
 
-    def _commit(self, changes: Sequence[Change]) -> int:
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
         db = self._open_db
         db.execute("BEGIN IMMEDIATE")
         try:
-            revision = self._revision() + 1
-            for change in changes:
-                self._apply(change, revision)
-            db.execute("UPDATE meta SET value = ? WHERE key = 'revision'", (revision,))
+            yield db
             db.execute("COMMIT")
         except BaseException:
             if db.in_transaction:
                 db.execute("ROLLBACK")
             raise
+
+    def _commit(self, changes: Sequence[Change], record: Record) -> int:
+        with self._transaction() as db:
+            revision = self._revision() + 1
+            touched: Touched = {}
+            for change in changes:
+                self._apply(change, revision, touched)
+            db.execute("UPDATE meta SET value = ? WHERE key = 'revision'", (revision,))
+            self._past.add(revision, record, touched)
         return revision
 
-    def _apply(self, change: Change, revision: int) -> None:
+    def _apply(self, change: Change, revision: int, touched: Touched) -> None:
         name = change.value.name if isinstance(change, Put) else change.name
-        row = self._open_db.execute("SELECT revision FROM resource WHERE name = ?", (name,)).fetchone()
-        found = row[0] if row else 0
-        if found != change.expected or (isinstance(change, Delete) and not found):
-            raise Aborted(name, f"{name} is at revision {found}, not {change.expected}; nothing was changed")
-        if isinstance(change, Delete):
+        before = self._body(name)
+        if before.revision != change.expected or (isinstance(change, Delete) and not before.revision):
+            raise Aborted(
+                name, f"{name} is at revision {before.revision}, not {change.expected}; nothing was changed"
+            )
+        after = Body(encode(change.value), revision) if isinstance(change, Put) else Body()
+        touched[name] = touched[name][0] if name in touched else before, after
+        if after.text is None:
             self._open_db.execute("DELETE FROM resource WHERE name = ?", (name,))
-            return
-        self._open_db.execute(
-            "INSERT OR REPLACE INTO resource VALUES (?, ?, ?)", (name, revision, encode(change.value))
-        )
+        else:
+            self._open_db.execute(
+                "INSERT OR REPLACE INTO resource VALUES (?, ?, ?)", (name, revision, after.text)
+            )
+
+    def _body(self, name: str) -> Body:
+        row = self._open_db.execute("SELECT body, revision FROM resource WHERE name = ?", (name,)).fetchone()
+        return Body(*row) if row else Body()
+
+    def _add_event(self, event: Event) -> Event:
+        with self._transaction():
+            return self._happened.add(event)
 
     def _secret(self) -> bytes:
         db = self._open_db

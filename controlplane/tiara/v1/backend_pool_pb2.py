@@ -24,62 +24,69 @@ _sym_db = _symbol_database.Default()
 
 from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 from google.protobuf import empty_pb2 as google_dot_protobuf_dot_empty__pb2
+from google.protobuf import field_mask_pb2 as google_dot_protobuf_dot_field__mask__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1btiara/v1/backend_pool.proto\x12\x08tiara.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1bgoogle/protobuf/empty.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xdc\x02\n\x0b\x42\x61\x63kendPool\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0b\n\x03uid\x18\x02 \x01(\t\x12\x31\n\x0f\x66orwarding_mode\x18\x03 \x01(\x0e\x32\x18.tiara.v1.ForwardingMode\x12%\n\x05vxlan\x18\x04 \x01(\x0b\x32\x16.tiara.v1.VxlanOptions\x12)\n\x06policy\x18\x05 \x01(\x0e\x32\x19.tiara.v1.SelectionPolicy\x12\x16\n\x0eselection_rows\x18\x06 \x01(\r\x12+\n\x0chealth_check\x18\x07 \x01(\x0b\x32\x15.tiara.v1.HealthCheck\x12\x11\n\tfail_open\x18\x08 \x01(\x08\x12\x0c\n\x04\x65tag\x18\t \x01(\t\x12/\n\x0b\x63reate_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08revision\x18\x0b \x01(\x04J\x04\x08\x14\x10\x1e\"<\n\x0cVxlanOptions\x12\x0b\n\x03vni\x18\x01 \x01(\r\x12\x0c\n\x04port\x18\x02 \x01(\r\x12\x11\n\tinner_mac\x18\x03 \x01(\t\"\xd3\x01\n\x0bHealthCheck\x12!\n\x03tcp\x18\x01 \x01(\x0b\x32\x12.tiara.v1.TcpCheckH\x00\x12#\n\x04http\x18\x02 \x01(\x0b\x32\x13.tiara.v1.HttpCheckH\x00\x12+\n\x08interval\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12*\n\x07timeout\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x0c\n\x04rise\x18\x05 \x01(\r\x12\x0c\n\x04\x66\x61ll\x18\x06 \x01(\rB\x07\n\x05\x63heck\"\x18\n\x08TcpCheck\x12\x0c\n\x04port\x18\x01 \x01(\r\"\x84\x01\n\tHttpCheck\x12\x0c\n\x04port\x18\x01 \x01(\r\x12\x0c\n\x04path\x18\x02 \x01(\t\x12\x0c\n\x04host\x18\x03 \x01(\t\x12\x30\n\x11\x65xpected_statuses\x18\x04 \x03(\x0b\x32\x15.tiara.v1.StatusRange\x12\x0b\n\x03tls\x18\x05 \x01(\x08\x12\x0e\n\x06verify\x18\x06 \x01(\x08\"*\n\x0bStatusRange\x12\r\n\x05\x66irst\x18\x01 \x01(\r\x12\x0c\n\x04last\x18\x02 \x01(\r\"\xf6\x01\n\x07\x42\x61\x63kend\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0b\n\x03uid\x18\x02 \x01(\t\x12\x0f\n\x07\x61\x64\x64ress\x18\x03 \x01(\t\x12\x0c\n\x04port\x18\x04 \x01(\r\x12\x13\n\x06weight\x18\x05 \x01(\rH\x00\x88\x01\x01\x12\x0c\n\x04\x65tag\x18\x06 \x01(\t\x12/\n\x0b\x63reate_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08revision\x18\x08 \x01(\x04\x12\'\n\x06status\x18\t \x01(\x0b\x32\x17.tiara.v1.BackendStatus\x12\x17\n\x0fmax_connections\x18\x14 \x01(\rB\t\n\x07_weight\"\x9d\x01\n\rBackendStatus\x12%\n\x06health\x18\x01 \x01(\x0e\x32\x15.tiara.v1.HealthState\x12\x10\n\x08\x64raining\x18\x02 \x01(\x08\x12\x32\n\x0e\x64rain_deadline\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07\x64rained\x18\x04 \x01(\x08\x12\x0e\n\x06reason\x18\x05 \x01(\t\"`\n\x18\x43reateBackendPoolRequest\x12\x17\n\x0f\x62\x61\x63kend_pool_id\x18\x01 \x01(\t\x12+\n\x0c\x62\x61\x63kend_pool\x18\x02 \x01(\x0b\x32\x15.tiara.v1.BackendPool\"%\n\x15GetBackendPoolRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"@\n\x17ListBackendPoolsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"a\n\x18ListBackendPoolsResponse\x12,\n\rbackend_pools\x18\x01 \x03(\x0b\x32\x15.tiara.v1.BackendPool\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"E\n\x18\x44\x65leteBackendPoolRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04\x65tag\x18\x02 \x01(\t\x12\r\n\x05\x66orce\x18\x03 \x01(\x08\"^\n\x14\x43reateBackendRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\x12\n\nbackend_id\x18\x02 \x01(\t\x12\"\n\x07\x62\x61\x63kend\x18\x03 \x01(\x0b\x32\x11.tiara.v1.Backend\"!\n\x11GetBackendRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"L\n\x13ListBackendsRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"T\n\x14ListBackendsResponse\x12#\n\x08\x62\x61\x63kends\x18\x01 \x03(\x0b\x32\x11.tiara.v1.Backend\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"2\n\x14\x44\x65leteBackendRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04\x65tag\x18\x02 \x01(\t\"P\n\x13\x44rainBackendRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12+\n\x08\x64\x65\x61\x64line\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\"%\n\x15UndrainBackendRequest\x12\x0c\n\x04name\x18\x01 \x01(\t*\x8c\x01\n\x0e\x46orwardingMode\x12\x1f\n\x1b\x46ORWARDING_MODE_UNSPECIFIED\x10\x00\x12$\n FORWARDING_MODE_L2_DIRECT_RETURN\x10\x01\x12\x19\n\x15\x46ORWARDING_MODE_VXLAN\x10\x02\x12\x18\n\x14\x46ORWARDING_MODE_IPIP\x10\x03*P\n\x0fSelectionPolicy\x12 \n\x1cSELECTION_POLICY_UNSPECIFIED\x10\x00\x12\x1b\n\x17SELECTION_POLICY_MAGLEV\x10\x01*W\n\x0bHealthState\x12\x1c\n\x18HEALTH_STATE_UNSPECIFIED\x10\x00\x12\x13\n\x0fHEALTH_STATE_UP\x10\x01\x12\x15\n\x11HEALTH_STATE_DOWN\x10\x02\x32\xfc\x05\n\x12\x42\x61\x63kendPoolService\x12N\n\x11\x43reateBackendPool\x12\".tiara.v1.CreateBackendPoolRequest\x1a\x15.tiara.v1.BackendPool\x12H\n\x0eGetBackendPool\x12\x1f.tiara.v1.GetBackendPoolRequest\x1a\x15.tiara.v1.BackendPool\x12Y\n\x10ListBackendPools\x12!.tiara.v1.ListBackendPoolsRequest\x1a\".tiara.v1.ListBackendPoolsResponse\x12O\n\x11\x44\x65leteBackendPool\x12\".tiara.v1.DeleteBackendPoolRequest\x1a\x16.google.protobuf.Empty\x12\x42\n\rCreateBackend\x12\x1e.tiara.v1.CreateBackendRequest\x1a\x11.tiara.v1.Backend\x12<\n\nGetBackend\x12\x1b.tiara.v1.GetBackendRequest\x1a\x11.tiara.v1.Backend\x12M\n\x0cListBackends\x12\x1d.tiara.v1.ListBackendsRequest\x1a\x1e.tiara.v1.ListBackendsResponse\x12G\n\rDeleteBackend\x12\x1e.tiara.v1.DeleteBackendRequest\x1a\x16.google.protobuf.Empty\x12@\n\x0c\x44rainBackend\x12\x1d.tiara.v1.DrainBackendRequest\x1a\x11.tiara.v1.Backend\x12\x44\n\x0eUndrainBackend\x12\x1f.tiara.v1.UndrainBackendRequest\x1a\x11.tiara.v1.Backendb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1btiara/v1/backend_pool.proto\x12\x08tiara.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1bgoogle/protobuf/empty.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xeb\x02\n\x0b\x42\x61\x63kendPool\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0b\n\x03uid\x18\x02 \x01(\t\x12\x31\n\x0f\x66orwarding_mode\x18\x03 \x01(\x0e\x32\x18.tiara.v1.ForwardingMode\x12%\n\x05vxlan\x18\x04 \x01(\x0b\x32\x16.tiara.v1.VxlanOptions\x12)\n\x06policy\x18\x05 \x01(\x0e\x32\x19.tiara.v1.SelectionPolicy\x12\x16\n\x0eselection_rows\x18\x06 \x01(\r\x12+\n\x0chealth_check\x18\x07 \x01(\x0b\x32\x15.tiara.v1.HealthCheck\x12\x11\n\tfail_open\x18\x08 \x01(\x08\x12\x0c\n\x04\x65tag\x18\t \x01(\t\x12/\n\x0b\x63reate_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08revision\x18\x0b \x01(\x04\x12\r\n\x05owner\x18\x0c \x01(\tJ\x04\x08\x14\x10\x1e\"<\n\x0cVxlanOptions\x12\x0b\n\x03vni\x18\x01 \x01(\r\x12\x0c\n\x04port\x18\x02 \x01(\r\x12\x11\n\tinner_mac\x18\x03 \x01(\t\"\xd3\x01\n\x0bHealthCheck\x12!\n\x03tcp\x18\x01 \x01(\x0b\x32\x12.tiara.v1.TcpCheckH\x00\x12#\n\x04http\x18\x02 \x01(\x0b\x32\x13.tiara.v1.HttpCheckH\x00\x12+\n\x08interval\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12*\n\x07timeout\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x0c\n\x04rise\x18\x05 \x01(\r\x12\x0c\n\x04\x66\x61ll\x18\x06 \x01(\rB\x07\n\x05\x63heck\"\x18\n\x08TcpCheck\x12\x0c\n\x04port\x18\x01 \x01(\r\"\x84\x01\n\tHttpCheck\x12\x0c\n\x04port\x18\x01 \x01(\r\x12\x0c\n\x04path\x18\x02 \x01(\t\x12\x0c\n\x04host\x18\x03 \x01(\t\x12\x30\n\x11\x65xpected_statuses\x18\x04 \x03(\x0b\x32\x15.tiara.v1.StatusRange\x12\x0b\n\x03tls\x18\x05 \x01(\x08\x12\x0e\n\x06verify\x18\x06 \x01(\x08\"*\n\x0bStatusRange\x12\r\n\x05\x66irst\x18\x01 \x01(\r\x12\x0c\n\x04last\x18\x02 \x01(\r\"\x85\x02\n\x07\x42\x61\x63kend\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0b\n\x03uid\x18\x02 \x01(\t\x12\x0f\n\x07\x61\x64\x64ress\x18\x03 \x01(\t\x12\x0c\n\x04port\x18\x04 \x01(\r\x12\x13\n\x06weight\x18\x05 \x01(\rH\x00\x88\x01\x01\x12\x0c\n\x04\x65tag\x18\x06 \x01(\t\x12/\n\x0b\x63reate_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08revision\x18\x08 \x01(\x04\x12\'\n\x06status\x18\t \x01(\x0b\x32\x17.tiara.v1.BackendStatus\x12\r\n\x05owner\x18\n \x01(\t\x12\x17\n\x0fmax_connections\x18\x14 \x01(\rB\t\n\x07_weight\"\xaf\x01\n\rBackendStatus\x12%\n\x06health\x18\x01 \x01(\x0e\x32\x15.tiara.v1.HealthState\x12\x10\n\x08\x64raining\x18\x02 \x01(\x08\x12\x32\n\x0e\x64rain_deadline\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07\x64rained\x18\x04 \x01(\x08\x12\x0e\n\x06reason\x18\x05 \x01(\t\x12\x10\n\x08\x64isabled\x18\x06 \x01(\x08\"\x8b\x01\n\x18\x43reateBackendPoolRequest\x12\x17\n\x0f\x62\x61\x63kend_pool_id\x18\x01 \x01(\t\x12+\n\x0c\x62\x61\x63kend_pool\x18\x02 \x01(\x0b\x32\x15.tiara.v1.BackendPool\x12\x12\n\nrequest_id\x18\x03 \x01(\t\x12\x15\n\rvalidate_only\x18\x04 \x01(\x08\"%\n\x15GetBackendPoolRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"@\n\x17ListBackendPoolsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"a\n\x18ListBackendPoolsResponse\x12,\n\rbackend_pools\x18\x01 \x03(\x0b\x32\x15.tiara.v1.BackendPool\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xa3\x01\n\x18UpdateBackendPoolRequest\x12+\n\x0c\x62\x61\x63kend_pool\x18\x01 \x01(\x0b\x32\x15.tiara.v1.BackendPool\x12/\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\x12\x12\n\nrequest_id\x18\x03 \x01(\t\x12\x15\n\rvalidate_only\x18\x04 \x01(\x08\"p\n\x18\x44\x65leteBackendPoolRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04\x65tag\x18\x02 \x01(\t\x12\r\n\x05\x66orce\x18\x03 \x01(\x08\x12\x12\n\nrequest_id\x18\x04 \x01(\t\x12\x15\n\rvalidate_only\x18\x05 \x01(\x08\"\x89\x01\n\x14\x43reateBackendRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\x12\n\nbackend_id\x18\x02 \x01(\t\x12\"\n\x07\x62\x61\x63kend\x18\x03 \x01(\x0b\x32\x11.tiara.v1.Backend\x12\x12\n\nrequest_id\x18\x04 \x01(\t\x12\x15\n\rvalidate_only\x18\x05 \x01(\x08\"!\n\x11GetBackendRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"L\n\x13ListBackendsRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"T\n\x14ListBackendsResponse\x12#\n\x08\x62\x61\x63kends\x18\x01 \x03(\x0b\x32\x11.tiara.v1.Backend\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x96\x01\n\x14UpdateBackendRequest\x12\"\n\x07\x62\x61\x63kend\x18\x01 \x01(\x0b\x32\x11.tiara.v1.Backend\x12/\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\x12\x12\n\nrequest_id\x18\x03 \x01(\t\x12\x15\n\rvalidate_only\x18\x04 \x01(\x08\"]\n\x14\x44\x65leteBackendRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04\x65tag\x18\x02 \x01(\t\x12\x12\n\nrequest_id\x18\x03 \x01(\t\x12\x15\n\rvalidate_only\x18\x04 \x01(\x08\"{\n\x13\x44rainBackendRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12+\n\x08\x64\x65\x61\x64line\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x12\n\nrequest_id\x18\x03 \x01(\t\x12\x15\n\rvalidate_only\x18\x04 \x01(\x08\"P\n\x15\x44isableBackendRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x15\n\rvalidate_only\x18\x03 \x01(\x08\"P\n\x15UndrainBackendRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x15\n\rvalidate_only\x18\x03 \x01(\x08*\x8c\x01\n\x0e\x46orwardingMode\x12\x1f\n\x1b\x46ORWARDING_MODE_UNSPECIFIED\x10\x00\x12$\n FORWARDING_MODE_L2_DIRECT_RETURN\x10\x01\x12\x19\n\x15\x46ORWARDING_MODE_VXLAN\x10\x02\x12\x18\n\x14\x46ORWARDING_MODE_IPIP\x10\x03*P\n\x0fSelectionPolicy\x12 \n\x1cSELECTION_POLICY_UNSPECIFIED\x10\x00\x12\x1b\n\x17SELECTION_POLICY_MAGLEV\x10\x01*W\n\x0bHealthState\x12\x1c\n\x18HEALTH_STATE_UNSPECIFIED\x10\x00\x12\x13\n\x0fHEALTH_STATE_UP\x10\x01\x12\x15\n\x11HEALTH_STATE_DOWN\x10\x02\x32\xd6\x07\n\x12\x42\x61\x63kendPoolService\x12N\n\x11\x43reateBackendPool\x12\".tiara.v1.CreateBackendPoolRequest\x1a\x15.tiara.v1.BackendPool\x12H\n\x0eGetBackendPool\x12\x1f.tiara.v1.GetBackendPoolRequest\x1a\x15.tiara.v1.BackendPool\x12Y\n\x10ListBackendPools\x12!.tiara.v1.ListBackendPoolsRequest\x1a\".tiara.v1.ListBackendPoolsResponse\x12N\n\x11UpdateBackendPool\x12\".tiara.v1.UpdateBackendPoolRequest\x1a\x15.tiara.v1.BackendPool\x12O\n\x11\x44\x65leteBackendPool\x12\".tiara.v1.DeleteBackendPoolRequest\x1a\x16.google.protobuf.Empty\x12\x42\n\rCreateBackend\x12\x1e.tiara.v1.CreateBackendRequest\x1a\x11.tiara.v1.Backend\x12<\n\nGetBackend\x12\x1b.tiara.v1.GetBackendRequest\x1a\x11.tiara.v1.Backend\x12M\n\x0cListBackends\x12\x1d.tiara.v1.ListBackendsRequest\x1a\x1e.tiara.v1.ListBackendsResponse\x12\x42\n\rUpdateBackend\x12\x1e.tiara.v1.UpdateBackendRequest\x1a\x11.tiara.v1.Backend\x12G\n\rDeleteBackend\x12\x1e.tiara.v1.DeleteBackendRequest\x1a\x16.google.protobuf.Empty\x12@\n\x0c\x44rainBackend\x12\x1d.tiara.v1.DrainBackendRequest\x1a\x11.tiara.v1.Backend\x12\x44\n\x0e\x44isableBackend\x12\x1f.tiara.v1.DisableBackendRequest\x1a\x11.tiara.v1.Backend\x12\x44\n\x0eUndrainBackend\x12\x1f.tiara.v1.UndrainBackendRequest\x1a\x11.tiara.v1.Backendb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'tiara.v1.backend_pool_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_FORWARDINGMODE']._serialized_start=2218
-  _globals['_FORWARDINGMODE']._serialized_end=2358
-  _globals['_SELECTIONPOLICY']._serialized_start=2360
-  _globals['_SELECTIONPOLICY']._serialized_end=2440
-  _globals['_HEALTHSTATE']._serialized_start=2442
-  _globals['_HEALTHSTATE']._serialized_end=2529
-  _globals['_BACKENDPOOL']._serialized_start=136
-  _globals['_BACKENDPOOL']._serialized_end=484
-  _globals['_VXLANOPTIONS']._serialized_start=486
-  _globals['_VXLANOPTIONS']._serialized_end=546
-  _globals['_HEALTHCHECK']._serialized_start=549
-  _globals['_HEALTHCHECK']._serialized_end=760
-  _globals['_TCPCHECK']._serialized_start=762
-  _globals['_TCPCHECK']._serialized_end=786
-  _globals['_HTTPCHECK']._serialized_start=789
-  _globals['_HTTPCHECK']._serialized_end=921
-  _globals['_STATUSRANGE']._serialized_start=923
-  _globals['_STATUSRANGE']._serialized_end=965
-  _globals['_BACKEND']._serialized_start=968
-  _globals['_BACKEND']._serialized_end=1214
-  _globals['_BACKENDSTATUS']._serialized_start=1217
-  _globals['_BACKENDSTATUS']._serialized_end=1374
-  _globals['_CREATEBACKENDPOOLREQUEST']._serialized_start=1376
-  _globals['_CREATEBACKENDPOOLREQUEST']._serialized_end=1472
-  _globals['_GETBACKENDPOOLREQUEST']._serialized_start=1474
-  _globals['_GETBACKENDPOOLREQUEST']._serialized_end=1511
-  _globals['_LISTBACKENDPOOLSREQUEST']._serialized_start=1513
-  _globals['_LISTBACKENDPOOLSREQUEST']._serialized_end=1577
-  _globals['_LISTBACKENDPOOLSRESPONSE']._serialized_start=1579
-  _globals['_LISTBACKENDPOOLSRESPONSE']._serialized_end=1676
-  _globals['_DELETEBACKENDPOOLREQUEST']._serialized_start=1678
-  _globals['_DELETEBACKENDPOOLREQUEST']._serialized_end=1747
-  _globals['_CREATEBACKENDREQUEST']._serialized_start=1749
-  _globals['_CREATEBACKENDREQUEST']._serialized_end=1843
-  _globals['_GETBACKENDREQUEST']._serialized_start=1845
-  _globals['_GETBACKENDREQUEST']._serialized_end=1878
-  _globals['_LISTBACKENDSREQUEST']._serialized_start=1880
-  _globals['_LISTBACKENDSREQUEST']._serialized_end=1956
-  _globals['_LISTBACKENDSRESPONSE']._serialized_start=1958
-  _globals['_LISTBACKENDSRESPONSE']._serialized_end=2042
-  _globals['_DELETEBACKENDREQUEST']._serialized_start=2044
-  _globals['_DELETEBACKENDREQUEST']._serialized_end=2094
-  _globals['_DRAINBACKENDREQUEST']._serialized_start=2096
-  _globals['_DRAINBACKENDREQUEST']._serialized_end=2176
-  _globals['_UNDRAINBACKENDREQUEST']._serialized_start=2178
-  _globals['_UNDRAINBACKENDREQUEST']._serialized_end=2215
-  _globals['_BACKENDPOOLSERVICE']._serialized_start=2532
-  _globals['_BACKENDPOOLSERVICE']._serialized_end=3296
+  _globals['_FORWARDINGMODE']._serialized_start=2961
+  _globals['_FORWARDINGMODE']._serialized_end=3101
+  _globals['_SELECTIONPOLICY']._serialized_start=3103
+  _globals['_SELECTIONPOLICY']._serialized_end=3183
+  _globals['_HEALTHSTATE']._serialized_start=3185
+  _globals['_HEALTHSTATE']._serialized_end=3272
+  _globals['_BACKENDPOOL']._serialized_start=170
+  _globals['_BACKENDPOOL']._serialized_end=533
+  _globals['_VXLANOPTIONS']._serialized_start=535
+  _globals['_VXLANOPTIONS']._serialized_end=595
+  _globals['_HEALTHCHECK']._serialized_start=598
+  _globals['_HEALTHCHECK']._serialized_end=809
+  _globals['_TCPCHECK']._serialized_start=811
+  _globals['_TCPCHECK']._serialized_end=835
+  _globals['_HTTPCHECK']._serialized_start=838
+  _globals['_HTTPCHECK']._serialized_end=970
+  _globals['_STATUSRANGE']._serialized_start=972
+  _globals['_STATUSRANGE']._serialized_end=1014
+  _globals['_BACKEND']._serialized_start=1017
+  _globals['_BACKEND']._serialized_end=1278
+  _globals['_BACKENDSTATUS']._serialized_start=1281
+  _globals['_BACKENDSTATUS']._serialized_end=1456
+  _globals['_CREATEBACKENDPOOLREQUEST']._serialized_start=1459
+  _globals['_CREATEBACKENDPOOLREQUEST']._serialized_end=1598
+  _globals['_GETBACKENDPOOLREQUEST']._serialized_start=1600
+  _globals['_GETBACKENDPOOLREQUEST']._serialized_end=1637
+  _globals['_LISTBACKENDPOOLSREQUEST']._serialized_start=1639
+  _globals['_LISTBACKENDPOOLSREQUEST']._serialized_end=1703
+  _globals['_LISTBACKENDPOOLSRESPONSE']._serialized_start=1705
+  _globals['_LISTBACKENDPOOLSRESPONSE']._serialized_end=1802
+  _globals['_UPDATEBACKENDPOOLREQUEST']._serialized_start=1805
+  _globals['_UPDATEBACKENDPOOLREQUEST']._serialized_end=1968
+  _globals['_DELETEBACKENDPOOLREQUEST']._serialized_start=1970
+  _globals['_DELETEBACKENDPOOLREQUEST']._serialized_end=2082
+  _globals['_CREATEBACKENDREQUEST']._serialized_start=2085
+  _globals['_CREATEBACKENDREQUEST']._serialized_end=2222
+  _globals['_GETBACKENDREQUEST']._serialized_start=2224
+  _globals['_GETBACKENDREQUEST']._serialized_end=2257
+  _globals['_LISTBACKENDSREQUEST']._serialized_start=2259
+  _globals['_LISTBACKENDSREQUEST']._serialized_end=2335
+  _globals['_LISTBACKENDSRESPONSE']._serialized_start=2337
+  _globals['_LISTBACKENDSRESPONSE']._serialized_end=2421
+  _globals['_UPDATEBACKENDREQUEST']._serialized_start=2424
+  _globals['_UPDATEBACKENDREQUEST']._serialized_end=2574
+  _globals['_DELETEBACKENDREQUEST']._serialized_start=2576
+  _globals['_DELETEBACKENDREQUEST']._serialized_end=2669
+  _globals['_DRAINBACKENDREQUEST']._serialized_start=2671
+  _globals['_DRAINBACKENDREQUEST']._serialized_end=2794
+  _globals['_DISABLEBACKENDREQUEST']._serialized_start=2796
+  _globals['_DISABLEBACKENDREQUEST']._serialized_end=2876
+  _globals['_UNDRAINBACKENDREQUEST']._serialized_start=2878
+  _globals['_UNDRAINBACKENDREQUEST']._serialized_end=2958
+  _globals['_BACKENDPOOLSERVICE']._serialized_start=3275
+  _globals['_BACKENDPOOLSERVICE']._serialized_end=4257
 # @@protoc_insertion_point(module_scope)

@@ -6,6 +6,7 @@ SPDX-License-Identifier: Apache-2.0"""
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import duration_pb2 as _duration_pb2
+from google.protobuf import field_mask_pb2 as _field_mask_pb2
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
@@ -114,6 +115,7 @@ class BackendPool(_message.Message):
     ETAG_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     REVISION_FIELD_NUMBER: _builtins.int
+    OWNER_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """"backendPools/{pool}". The id is the client's: [a-z]([a-z0-9-]{0,61}[a-z0-9])?"""
     uid: _builtins.str
@@ -134,6 +136,8 @@ class BackendPool(_message.Message):
     """Changes with the fields above. Empty in a request means "whatever it is now"."""
     revision: _builtins.int
     """Set by the server: the store's revision of the last write."""
+    owner: _builtins.str
+    """Set by ApplyConfiguration: who declared it. Empty: it was made by a single call."""
     @_builtins.property
     def vxlan(self) -> Global___VxlanOptions:
         """For VXLAN only; unset means its defaults."""
@@ -160,10 +164,11 @@ class BackendPool(_message.Message):
         etag: _builtins.str = ...,
         create_time: _timestamp_pb2.Timestamp | None = ...,
         revision: _builtins.int = ...,
+        owner: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "health_check", b"health_check", "vxlan", b"vxlan"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "etag", b"etag", "fail_open", b"fail_open", "forwarding_mode", b"forwarding_mode", "health_check", b"health_check", "name", b"name", "policy", b"policy", "revision", b"revision", "selection_rows", b"selection_rows", "uid", b"uid", "vxlan", b"vxlan"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "etag", b"etag", "fail_open", b"fail_open", "forwarding_mode", b"forwarding_mode", "health_check", b"health_check", "name", b"name", "owner", b"owner", "policy", b"policy", "revision", b"revision", "selection_rows", b"selection_rows", "uid", b"uid", "vxlan", b"vxlan"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -370,6 +375,7 @@ class Backend(_message.Message):
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     REVISION_FIELD_NUMBER: _builtins.int
     STATUS_FIELD_NUMBER: _builtins.int
+    OWNER_FIELD_NUMBER: _builtins.int
     MAX_CONNECTIONS_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """"backendPools/{pool}/backends/{backend}" """
@@ -387,6 +393,8 @@ class Backend(_message.Message):
     """Changes with the fields above."""
     revision: _builtins.int
     """Set by the server: the store's revision of the last write."""
+    owner: _builtins.str
+    """Set by ApplyConfiguration: who declared it. Empty: it was made by a single call."""
     max_connections: _builtins.int
     """Connections that it has at most, over all services and workers of a node; 0 means no limit. A new
     one goes to another backend of the pool then; where none of 16 tries has room, its packets end in
@@ -414,11 +422,12 @@ class Backend(_message.Message):
         create_time: _timestamp_pb2.Timestamp | None = ...,
         revision: _builtins.int = ...,
         status: Global___BackendStatus | None = ...,
+        owner: _builtins.str = ...,
         max_connections: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_weight", b"_weight", "create_time", b"create_time", "status", b"status", "weight", b"weight"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_weight", b"_weight", "address", b"address", "create_time", b"create_time", "etag", b"etag", "max_connections", b"max_connections", "name", b"name", "port", b"port", "revision", b"revision", "status", b"status", "uid", b"uid", "weight", b"weight"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_weight", b"_weight", "address", b"address", "create_time", b"create_time", "etag", b"etag", "max_connections", b"max_connections", "name", b"name", "owner", b"owner", "port", b"port", "revision", b"revision", "status", b"status", "uid", b"uid", "weight", b"weight"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__weight: _TypeAlias = _typing.Literal["weight"]  # noqa: Y015
     _WhichOneofArgType__weight: _TypeAlias = _typing.Literal["_weight", b"_weight"]  # noqa: Y015
@@ -437,6 +446,7 @@ class BackendStatus(_message.Message):
     DRAIN_DEADLINE_FIELD_NUMBER: _builtins.int
     DRAINED_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
+    DISABLED_FIELD_NUMBER: _builtins.int
     health: Global___HealthState.ValueType
     """What its health check says."""
     draining: _builtins.bool
@@ -445,6 +455,8 @@ class BackendStatus(_message.Message):
     """True once the drain deadline has passed."""
     reason: _builtins.str
     """Why health is what it is, as "connect: refused". Empty when there is nothing to say."""
+    disabled: _builtins.bool
+    """Disabled by an operator: no new connections, established TCP stays, UDP selects again."""
     @_builtins.property
     def drain_deadline(self) -> _timestamp_pb2.Timestamp:
         """After this moment a draining backend's connections are moved. Unset means never."""
@@ -457,10 +469,11 @@ class BackendStatus(_message.Message):
         drain_deadline: _timestamp_pb2.Timestamp | None = ...,
         drained: _builtins.bool = ...,
         reason: _builtins.str = ...,
+        disabled: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["drain_deadline", b"drain_deadline"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["drain_deadline", b"drain_deadline", "drained", b"drained", "draining", b"draining", "health", b"health", "reason", b"reason"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["disabled", b"disabled", "drain_deadline", b"drain_deadline", "drained", b"drained", "draining", b"draining", "health", b"health", "reason", b"reason"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -474,8 +487,16 @@ class CreateBackendPoolRequest(_message.Message):
 
     BACKEND_POOL_ID_FIELD_NUMBER: _builtins.int
     BACKEND_POOL_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
     backend_pool_id: _builtins.str
     """The id: [a-z]([a-z0-9-]{0,61}[a-z0-9])?"""
+    request_id: _builtins.str
+    """A UUID or other text of the client's, at most 64 bytes: a call repeated with it is done once.
+    Empty means none.
+    """
+    validate_only: _builtins.bool
+    """True: everything is checked and answered, nothing is stored."""
     @_builtins.property
     def backend_pool(self) -> Global___BackendPool:
         """The pool; its name and server-set fields are ignored."""
@@ -485,10 +506,12 @@ class CreateBackendPoolRequest(_message.Message):
         *,
         backend_pool_id: _builtins.str = ...,
         backend_pool: Global___BackendPool | None = ...,
+        request_id: _builtins.str = ...,
+        validate_only: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["backend_pool", b"backend_pool"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["backend_pool", b"backend_pool", "backend_pool_id", b"backend_pool_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["backend_pool", b"backend_pool", "backend_pool_id", b"backend_pool_id", "request_id", b"request_id", "validate_only", b"validate_only"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -571,6 +594,48 @@ class ListBackendPoolsResponse(_message.Message):
 Global___ListBackendPoolsResponse: _TypeAlias = ListBackendPoolsResponse  # noqa: Y015
 
 @_typing.final
+class UpdateBackendPoolRequest(_message.Message):
+    """Changes a pool."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BACKEND_POOL_FIELD_NUMBER: _builtins.int
+    UPDATE_MASK_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """A UUID or other text of the client's, at most 64 bytes: a call repeated with it is done once.
+    Empty means none.
+    """
+    validate_only: _builtins.bool
+    """True: everything is checked and answered, nothing is stored."""
+    @_builtins.property
+    def backend_pool(self) -> Global___BackendPool:
+        """The pool, named; where its etag is set and stale: ABORTED."""
+
+    @_builtins.property
+    def update_mask(self) -> _field_mask_pb2.FieldMask:
+        """The fields to take from it, as "health_check.interval". Empty means those that are set; "*" means
+        all.
+        """
+
+    def __init__(
+        self,
+        *,
+        backend_pool: Global___BackendPool | None = ...,
+        update_mask: _field_mask_pb2.FieldMask | None = ...,
+        request_id: _builtins.str = ...,
+        validate_only: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["backend_pool", b"backend_pool", "update_mask", b"update_mask"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["backend_pool", b"backend_pool", "request_id", b"request_id", "update_mask", b"update_mask", "validate_only", b"validate_only"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UpdateBackendPoolRequest: _TypeAlias = UpdateBackendPoolRequest  # noqa: Y015
+
+@_typing.final
 class DeleteBackendPoolRequest(_message.Message):
     """Deletes a pool that no service uses."""
 
@@ -579,22 +644,32 @@ class DeleteBackendPoolRequest(_message.Message):
     NAME_FIELD_NUMBER: _builtins.int
     ETAG_FIELD_NUMBER: _builtins.int
     FORCE_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """"backendPools/{pool}" """
     etag: _builtins.str
     """Stale: ABORTED. Empty means any."""
     force: _builtins.bool
     """True deletes its backends too. False refuses a pool that has any."""
+    request_id: _builtins.str
+    """A UUID or other text of the client's, at most 64 bytes: a call repeated with it is done once.
+    Empty means none.
+    """
+    validate_only: _builtins.bool
+    """True: everything is checked and answered, nothing is stored."""
     def __init__(
         self,
         *,
         name: _builtins.str = ...,
         etag: _builtins.str = ...,
         force: _builtins.bool = ...,
+        request_id: _builtins.str = ...,
+        validate_only: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["etag", b"etag", "force", b"force", "name", b"name"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["etag", b"etag", "force", b"force", "name", b"name", "request_id", b"request_id", "validate_only", b"validate_only"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -609,10 +684,18 @@ class CreateBackendRequest(_message.Message):
     PARENT_FIELD_NUMBER: _builtins.int
     BACKEND_ID_FIELD_NUMBER: _builtins.int
     BACKEND_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
     parent: _builtins.str
     """"backendPools/{pool}" """
     backend_id: _builtins.str
     """The id: [a-z]([a-z0-9-]{0,61}[a-z0-9])?"""
+    request_id: _builtins.str
+    """A UUID or other text of the client's, at most 64 bytes: a call repeated with it is done once.
+    Empty means none.
+    """
+    validate_only: _builtins.bool
+    """True: everything is checked and answered, nothing is stored."""
     @_builtins.property
     def backend(self) -> Global___Backend:
         """The backend; its name and server-set fields are ignored."""
@@ -623,10 +706,12 @@ class CreateBackendRequest(_message.Message):
         parent: _builtins.str = ...,
         backend_id: _builtins.str = ...,
         backend: Global___Backend | None = ...,
+        request_id: _builtins.str = ...,
+        validate_only: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["backend", b"backend"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["backend", b"backend", "backend_id", b"backend_id", "parent", b"parent"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["backend", b"backend", "backend_id", b"backend_id", "parent", b"parent", "request_id", b"request_id", "validate_only", b"validate_only"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -713,6 +798,46 @@ class ListBackendsResponse(_message.Message):
 Global___ListBackendsResponse: _TypeAlias = ListBackendsResponse  # noqa: Y015
 
 @_typing.final
+class UpdateBackendRequest(_message.Message):
+    """Changes a backend. Its address stays: another address is another server, to be created as such."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BACKEND_FIELD_NUMBER: _builtins.int
+    UPDATE_MASK_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """A UUID or other text of the client's, at most 64 bytes: a call repeated with it is done once.
+    Empty means none.
+    """
+    validate_only: _builtins.bool
+    """True: everything is checked and answered, nothing is stored."""
+    @_builtins.property
+    def backend(self) -> Global___Backend:
+        """The backend, named; where its etag is set and stale: ABORTED."""
+
+    @_builtins.property
+    def update_mask(self) -> _field_mask_pb2.FieldMask:
+        """The fields to take from it, as "weight". Empty means those that are set; "*" means all."""
+
+    def __init__(
+        self,
+        *,
+        backend: Global___Backend | None = ...,
+        update_mask: _field_mask_pb2.FieldMask | None = ...,
+        request_id: _builtins.str = ...,
+        validate_only: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["backend", b"backend", "update_mask", b"update_mask"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["backend", b"backend", "request_id", b"request_id", "update_mask", b"update_mask", "validate_only", b"validate_only"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UpdateBackendRequest: _TypeAlias = UpdateBackendRequest  # noqa: Y015
+
+@_typing.final
 class DeleteBackendRequest(_message.Message):
     """Deletes a backend: its connections select again at their next packet."""
 
@@ -720,19 +845,29 @@ class DeleteBackendRequest(_message.Message):
 
     NAME_FIELD_NUMBER: _builtins.int
     ETAG_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """"backendPools/{pool}/backends/{backend}" """
     etag: _builtins.str
     """Stale: ABORTED. Empty means any."""
+    request_id: _builtins.str
+    """A UUID or other text of the client's, at most 64 bytes: a call repeated with it is done once.
+    Empty means none.
+    """
+    validate_only: _builtins.bool
+    """True: everything is checked and answered, nothing is stored."""
     def __init__(
         self,
         *,
         name: _builtins.str = ...,
         etag: _builtins.str = ...,
+        request_id: _builtins.str = ...,
+        validate_only: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["etag", b"etag", "name", b"name"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["etag", b"etag", "name", b"name", "request_id", b"request_id", "validate_only", b"validate_only"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -746,8 +881,16 @@ class DrainBackendRequest(_message.Message):
 
     NAME_FIELD_NUMBER: _builtins.int
     DEADLINE_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """"backendPools/{pool}/backends/{backend}" """
+    request_id: _builtins.str
+    """A UUID or other text of the client's, at most 64 bytes: a call repeated with it is done once.
+    Empty means none.
+    """
+    validate_only: _builtins.bool
+    """True: everything is checked and answered, nothing is stored."""
     @_builtins.property
     def deadline(self) -> _duration_pb2.Duration:
         """After this its connections are moved. Unset means never; 0 means at once (forced drain)."""
@@ -757,32 +900,78 @@ class DrainBackendRequest(_message.Message):
         *,
         name: _builtins.str = ...,
         deadline: _duration_pb2.Duration | None = ...,
+        request_id: _builtins.str = ...,
+        validate_only: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["deadline", b"deadline"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["deadline", b"deadline", "name", b"name"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["deadline", b"deadline", "name", b"name", "request_id", b"request_id", "validate_only", b"validate_only"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___DrainBackendRequest: _TypeAlias = DrainBackendRequest  # noqa: Y015
 
 @_typing.final
-class UndrainBackendRequest(_message.Message):
-    """Ends a drain."""
+class DisableBackendRequest(_message.Message):
+    """Disables a backend by hand, as a health check would that finds it down: no new connections,
+    established TCP stays, UDP selects again. Applying a configuration does not end it.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
     NAME_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """"backendPools/{pool}/backends/{backend}" """
+    request_id: _builtins.str
+    """A UUID or other text of the client's, at most 64 bytes: a call repeated with it is done once.
+    Empty means none.
+    """
+    validate_only: _builtins.bool
+    """True: everything is checked and answered, nothing is stored."""
     def __init__(
         self,
         *,
         name: _builtins.str = ...,
+        request_id: _builtins.str = ...,
+        validate_only: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "request_id", b"request_id", "validate_only", b"validate_only"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DisableBackendRequest: _TypeAlias = DisableBackendRequest  # noqa: Y015
+
+@_typing.final
+class UndrainBackendRequest(_message.Message):
+    """Ends a drain and a disable."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """"backendPools/{pool}/backends/{backend}" """
+    request_id: _builtins.str
+    """A UUID or other text of the client's, at most 64 bytes: a call repeated with it is done once.
+    Empty means none.
+    """
+    validate_only: _builtins.bool
+    """True: everything is checked and answered, nothing is stored."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        request_id: _builtins.str = ...,
+        validate_only: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "request_id", b"request_id", "validate_only", b"validate_only"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

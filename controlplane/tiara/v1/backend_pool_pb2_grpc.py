@@ -52,6 +52,11 @@ class BackendPoolServiceStub:
                 request_serializer=tiara_dot_v1_dot_backend__pool__pb2.ListBackendPoolsRequest.SerializeToString,
                 response_deserializer=tiara_dot_v1_dot_backend__pool__pb2.ListBackendPoolsResponse.FromString,
                 _registered_method=True)
+        self.UpdateBackendPool = channel.unary_unary(
+                '/tiara.v1.BackendPoolService/UpdateBackendPool',
+                request_serializer=tiara_dot_v1_dot_backend__pool__pb2.UpdateBackendPoolRequest.SerializeToString,
+                response_deserializer=tiara_dot_v1_dot_backend__pool__pb2.BackendPool.FromString,
+                _registered_method=True)
         self.DeleteBackendPool = channel.unary_unary(
                 '/tiara.v1.BackendPoolService/DeleteBackendPool',
                 request_serializer=tiara_dot_v1_dot_backend__pool__pb2.DeleteBackendPoolRequest.SerializeToString,
@@ -72,6 +77,11 @@ class BackendPoolServiceStub:
                 request_serializer=tiara_dot_v1_dot_backend__pool__pb2.ListBackendsRequest.SerializeToString,
                 response_deserializer=tiara_dot_v1_dot_backend__pool__pb2.ListBackendsResponse.FromString,
                 _registered_method=True)
+        self.UpdateBackend = channel.unary_unary(
+                '/tiara.v1.BackendPoolService/UpdateBackend',
+                request_serializer=tiara_dot_v1_dot_backend__pool__pb2.UpdateBackendRequest.SerializeToString,
+                response_deserializer=tiara_dot_v1_dot_backend__pool__pb2.Backend.FromString,
+                _registered_method=True)
         self.DeleteBackend = channel.unary_unary(
                 '/tiara.v1.BackendPoolService/DeleteBackend',
                 request_serializer=tiara_dot_v1_dot_backend__pool__pb2.DeleteBackendRequest.SerializeToString,
@@ -80,6 +90,11 @@ class BackendPoolServiceStub:
         self.DrainBackend = channel.unary_unary(
                 '/tiara.v1.BackendPoolService/DrainBackend',
                 request_serializer=tiara_dot_v1_dot_backend__pool__pb2.DrainBackendRequest.SerializeToString,
+                response_deserializer=tiara_dot_v1_dot_backend__pool__pb2.Backend.FromString,
+                _registered_method=True)
+        self.DisableBackend = channel.unary_unary(
+                '/tiara.v1.BackendPoolService/DisableBackend',
+                request_serializer=tiara_dot_v1_dot_backend__pool__pb2.DisableBackendRequest.SerializeToString,
                 response_deserializer=tiara_dot_v1_dot_backend__pool__pb2.Backend.FromString,
                 _registered_method=True)
         self.UndrainBackend = channel.unary_unary(
@@ -115,6 +130,13 @@ class BackendPoolServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def UpdateBackendPool(self, request, context):
+        """Changes a pool. Established connections stay.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def DeleteBackendPool(self, request, context):
         """Deletes a pool.
         """
@@ -143,6 +165,13 @@ class BackendPoolServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def UpdateBackend(self, request, context):
+        """Changes a backend. Established connections stay.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def DeleteBackend(self, request, context):
         """Deletes a backend.
         """
@@ -157,8 +186,15 @@ class BackendPoolServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def DisableBackend(self, request, context):
+        """Disables a backend.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def UndrainBackend(self, request, context):
-        """Ends a drain.
+        """Ends a drain and a disable.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -182,6 +218,11 @@ def add_BackendPoolServiceServicer_to_server(servicer, server):
                     request_deserializer=tiara_dot_v1_dot_backend__pool__pb2.ListBackendPoolsRequest.FromString,
                     response_serializer=tiara_dot_v1_dot_backend__pool__pb2.ListBackendPoolsResponse.SerializeToString,
             ),
+            'UpdateBackendPool': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateBackendPool,
+                    request_deserializer=tiara_dot_v1_dot_backend__pool__pb2.UpdateBackendPoolRequest.FromString,
+                    response_serializer=tiara_dot_v1_dot_backend__pool__pb2.BackendPool.SerializeToString,
+            ),
             'DeleteBackendPool': grpc.unary_unary_rpc_method_handler(
                     servicer.DeleteBackendPool,
                     request_deserializer=tiara_dot_v1_dot_backend__pool__pb2.DeleteBackendPoolRequest.FromString,
@@ -202,6 +243,11 @@ def add_BackendPoolServiceServicer_to_server(servicer, server):
                     request_deserializer=tiara_dot_v1_dot_backend__pool__pb2.ListBackendsRequest.FromString,
                     response_serializer=tiara_dot_v1_dot_backend__pool__pb2.ListBackendsResponse.SerializeToString,
             ),
+            'UpdateBackend': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateBackend,
+                    request_deserializer=tiara_dot_v1_dot_backend__pool__pb2.UpdateBackendRequest.FromString,
+                    response_serializer=tiara_dot_v1_dot_backend__pool__pb2.Backend.SerializeToString,
+            ),
             'DeleteBackend': grpc.unary_unary_rpc_method_handler(
                     servicer.DeleteBackend,
                     request_deserializer=tiara_dot_v1_dot_backend__pool__pb2.DeleteBackendRequest.FromString,
@@ -210,6 +256,11 @@ def add_BackendPoolServiceServicer_to_server(servicer, server):
             'DrainBackend': grpc.unary_unary_rpc_method_handler(
                     servicer.DrainBackend,
                     request_deserializer=tiara_dot_v1_dot_backend__pool__pb2.DrainBackendRequest.FromString,
+                    response_serializer=tiara_dot_v1_dot_backend__pool__pb2.Backend.SerializeToString,
+            ),
+            'DisableBackend': grpc.unary_unary_rpc_method_handler(
+                    servicer.DisableBackend,
+                    request_deserializer=tiara_dot_v1_dot_backend__pool__pb2.DisableBackendRequest.FromString,
                     response_serializer=tiara_dot_v1_dot_backend__pool__pb2.Backend.SerializeToString,
             ),
             'UndrainBackend': grpc.unary_unary_rpc_method_handler(
@@ -301,6 +352,33 @@ class BackendPoolService:
             '/tiara.v1.BackendPoolService/ListBackendPools',
             tiara_dot_v1_dot_backend__pool__pb2.ListBackendPoolsRequest.SerializeToString,
             tiara_dot_v1_dot_backend__pool__pb2.ListBackendPoolsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpdateBackendPool(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tiara.v1.BackendPoolService/UpdateBackendPool',
+            tiara_dot_v1_dot_backend__pool__pb2.UpdateBackendPoolRequest.SerializeToString,
+            tiara_dot_v1_dot_backend__pool__pb2.BackendPool.FromString,
             options,
             channel_credentials,
             insecure,
@@ -420,6 +498,33 @@ class BackendPoolService:
             _registered_method=True)
 
     @staticmethod
+    def UpdateBackend(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tiara.v1.BackendPoolService/UpdateBackend',
+            tiara_dot_v1_dot_backend__pool__pb2.UpdateBackendRequest.SerializeToString,
+            tiara_dot_v1_dot_backend__pool__pb2.Backend.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
     def DeleteBackend(request,
             target,
             options=(),
@@ -462,6 +567,33 @@ class BackendPoolService:
             target,
             '/tiara.v1.BackendPoolService/DrainBackend',
             tiara_dot_v1_dot_backend__pool__pb2.DrainBackendRequest.SerializeToString,
+            tiara_dot_v1_dot_backend__pool__pb2.Backend.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DisableBackend(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tiara.v1.BackendPoolService/DisableBackend',
+            tiara_dot_v1_dot_backend__pool__pb2.DisableBackendRequest.SerializeToString,
             tiara_dot_v1_dot_backend__pool__pb2.Backend.FromString,
             options,
             channel_credentials,

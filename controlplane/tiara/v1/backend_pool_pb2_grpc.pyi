@@ -42,6 +42,8 @@ class BackendPoolServiceStub:
     """Gets a pool."""
     ListBackendPools: _grpc.UnaryUnaryMultiCallable[_backend_pool_pb2.ListBackendPoolsRequest, _backend_pool_pb2.ListBackendPoolsResponse]
     """Lists pools."""
+    UpdateBackendPool: _grpc.UnaryUnaryMultiCallable[_backend_pool_pb2.UpdateBackendPoolRequest, _backend_pool_pb2.BackendPool]
+    """Changes a pool. Established connections stay."""
     DeleteBackendPool: _grpc.UnaryUnaryMultiCallable[_backend_pool_pb2.DeleteBackendPoolRequest, _empty_pb2.Empty]
     """Deletes a pool."""
     CreateBackend: _grpc.UnaryUnaryMultiCallable[_backend_pool_pb2.CreateBackendRequest, _backend_pool_pb2.Backend]
@@ -50,12 +52,16 @@ class BackendPoolServiceStub:
     """Gets a backend."""
     ListBackends: _grpc.UnaryUnaryMultiCallable[_backend_pool_pb2.ListBackendsRequest, _backend_pool_pb2.ListBackendsResponse]
     """Lists backends."""
+    UpdateBackend: _grpc.UnaryUnaryMultiCallable[_backend_pool_pb2.UpdateBackendRequest, _backend_pool_pb2.Backend]
+    """Changes a backend. Established connections stay."""
     DeleteBackend: _grpc.UnaryUnaryMultiCallable[_backend_pool_pb2.DeleteBackendRequest, _empty_pb2.Empty]
     """Deletes a backend."""
     DrainBackend: _grpc.UnaryUnaryMultiCallable[_backend_pool_pb2.DrainBackendRequest, _backend_pool_pb2.Backend]
     """Drains a backend."""
+    DisableBackend: _grpc.UnaryUnaryMultiCallable[_backend_pool_pb2.DisableBackendRequest, _backend_pool_pb2.Backend]
+    """Disables a backend."""
     UndrainBackend: _grpc.UnaryUnaryMultiCallable[_backend_pool_pb2.UndrainBackendRequest, _backend_pool_pb2.Backend]
-    """Ends a drain."""
+    """Ends a drain and a disable."""
 
 @_typing.type_check_only
 class BackendPoolServiceAsyncStub(BackendPoolServiceStub):
@@ -70,6 +76,8 @@ class BackendPoolServiceAsyncStub(BackendPoolServiceStub):
     """Gets a pool."""
     ListBackendPools: _aio.UnaryUnaryMultiCallable[_backend_pool_pb2.ListBackendPoolsRequest, _backend_pool_pb2.ListBackendPoolsResponse]  # type: ignore[assignment]
     """Lists pools."""
+    UpdateBackendPool: _aio.UnaryUnaryMultiCallable[_backend_pool_pb2.UpdateBackendPoolRequest, _backend_pool_pb2.BackendPool]  # type: ignore[assignment]
+    """Changes a pool. Established connections stay."""
     DeleteBackendPool: _aio.UnaryUnaryMultiCallable[_backend_pool_pb2.DeleteBackendPoolRequest, _empty_pb2.Empty]  # type: ignore[assignment]
     """Deletes a pool."""
     CreateBackend: _aio.UnaryUnaryMultiCallable[_backend_pool_pb2.CreateBackendRequest, _backend_pool_pb2.Backend]  # type: ignore[assignment]
@@ -78,12 +86,16 @@ class BackendPoolServiceAsyncStub(BackendPoolServiceStub):
     """Gets a backend."""
     ListBackends: _aio.UnaryUnaryMultiCallable[_backend_pool_pb2.ListBackendsRequest, _backend_pool_pb2.ListBackendsResponse]  # type: ignore[assignment]
     """Lists backends."""
+    UpdateBackend: _aio.UnaryUnaryMultiCallable[_backend_pool_pb2.UpdateBackendRequest, _backend_pool_pb2.Backend]  # type: ignore[assignment]
+    """Changes a backend. Established connections stay."""
     DeleteBackend: _aio.UnaryUnaryMultiCallable[_backend_pool_pb2.DeleteBackendRequest, _empty_pb2.Empty]  # type: ignore[assignment]
     """Deletes a backend."""
     DrainBackend: _aio.UnaryUnaryMultiCallable[_backend_pool_pb2.DrainBackendRequest, _backend_pool_pb2.Backend]  # type: ignore[assignment]
     """Drains a backend."""
+    DisableBackend: _aio.UnaryUnaryMultiCallable[_backend_pool_pb2.DisableBackendRequest, _backend_pool_pb2.Backend]  # type: ignore[assignment]
+    """Disables a backend."""
     UndrainBackend: _aio.UnaryUnaryMultiCallable[_backend_pool_pb2.UndrainBackendRequest, _backend_pool_pb2.Backend]  # type: ignore[assignment]
-    """Ends a drain."""
+    """Ends a drain and a disable."""
 
 class BackendPoolServiceServicer(metaclass=_abc_1.ABCMeta):
     """Pools and their backends. Every write returns after it is stored, with its revision; it is applied
@@ -113,6 +125,14 @@ class BackendPoolServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_backend_pool_pb2.ListBackendPoolsResponse, _abc.Awaitable[_backend_pool_pb2.ListBackendPoolsResponse]]:
         """Lists pools."""
+
+    @_abc_1.abstractmethod
+    def UpdateBackendPool(
+        self,
+        request: _backend_pool_pb2.UpdateBackendPoolRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_backend_pool_pb2.BackendPool, _abc.Awaitable[_backend_pool_pb2.BackendPool]]:
+        """Changes a pool. Established connections stay."""
 
     @_abc_1.abstractmethod
     def DeleteBackendPool(
@@ -147,6 +167,14 @@ class BackendPoolServiceServicer(metaclass=_abc_1.ABCMeta):
         """Lists backends."""
 
     @_abc_1.abstractmethod
+    def UpdateBackend(
+        self,
+        request: _backend_pool_pb2.UpdateBackendRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_backend_pool_pb2.Backend, _abc.Awaitable[_backend_pool_pb2.Backend]]:
+        """Changes a backend. Established connections stay."""
+
+    @_abc_1.abstractmethod
     def DeleteBackend(
         self,
         request: _backend_pool_pb2.DeleteBackendRequest,
@@ -163,11 +191,19 @@ class BackendPoolServiceServicer(metaclass=_abc_1.ABCMeta):
         """Drains a backend."""
 
     @_abc_1.abstractmethod
+    def DisableBackend(
+        self,
+        request: _backend_pool_pb2.DisableBackendRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_backend_pool_pb2.Backend, _abc.Awaitable[_backend_pool_pb2.Backend]]:
+        """Disables a backend."""
+
+    @_abc_1.abstractmethod
     def UndrainBackend(
         self,
         request: _backend_pool_pb2.UndrainBackendRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_backend_pool_pb2.Backend, _abc.Awaitable[_backend_pool_pb2.Backend]]:
-        """Ends a drain."""
+        """Ends a drain and a disable."""
 
 def add_BackendPoolServiceServicer_to_server(servicer: BackendPoolServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -24,34 +24,37 @@ _sym_db = _symbol_database.Default()
 
 from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 from google.protobuf import empty_pb2 as google_dot_protobuf_dot_empty__pb2
+from google.protobuf import field_mask_pb2 as google_dot_protobuf_dot_field__mask__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1etiara/v1/virtual_service.proto\x12\x08tiara.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1bgoogle/protobuf/empty.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xa4\x02\n\x0eVirtualService\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0b\n\x03uid\x18\x02 \x01(\t\x12%\n\tfrontends\x18\x03 \x03(\x0b\x32\x12.tiara.v1.Frontend\x12\x14\n\x0c\x62\x61\x63kend_pool\x18\x04 \x01(\t\x12$\n\x08timeouts\x18\x05 \x01(\x0b\x32\x12.tiara.v1.Timeouts\x12\x0c\n\x04\x65tag\x18\x06 \x01(\t\x12/\n\x0b\x63reate_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08revision\x18\x08 \x01(\x04\x12\x15\n\rallow_sources\x18\x14 \x03(\t\x12&\n\x1emax_new_connections_per_second\x18\x15 \x01(\rJ\x04\x08\x16\x10\x1e\"O\n\x08\x46rontend\x12\x0f\n\x07\x61\x64\x64ress\x18\x01 \x01(\t\x12$\n\x08protocol\x18\x02 \x01(\x0e\x32\x12.tiara.v1.Protocol\x12\x0c\n\x04port\x18\x03 \x01(\r\"\xc2\x01\n\x08Timeouts\x12*\n\x07tcp_new\x18\x01 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x32\n\x0ftcp_established\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12.\n\x0btcp_closing\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12&\n\x03udp\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\"l\n\x1b\x43reateVirtualServiceRequest\x12\x1a\n\x12virtual_service_id\x18\x01 \x01(\t\x12\x31\n\x0fvirtual_service\x18\x02 \x01(\x0b\x32\x18.tiara.v1.VirtualService\"(\n\x18GetVirtualServiceRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"C\n\x1aListVirtualServicesRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"j\n\x1bListVirtualServicesResponse\x12\x32\n\x10virtual_services\x18\x01 \x03(\x0b\x32\x18.tiara.v1.VirtualService\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"9\n\x1b\x44\x65leteVirtualServiceRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04\x65tag\x18\x02 \x01(\t*H\n\x08Protocol\x12\x18\n\x14PROTOCOL_UNSPECIFIED\x10\x00\x12\x10\n\x0cPROTOCOL_TCP\x10\x01\x12\x10\n\x0cPROTOCOL_UDP\x10\x02\x32\xfe\x02\n\x15VirtualServiceService\x12W\n\x14\x43reateVirtualService\x12%.tiara.v1.CreateVirtualServiceRequest\x1a\x18.tiara.v1.VirtualService\x12Q\n\x11GetVirtualService\x12\".tiara.v1.GetVirtualServiceRequest\x1a\x18.tiara.v1.VirtualService\x12\x62\n\x13ListVirtualServices\x12$.tiara.v1.ListVirtualServicesRequest\x1a%.tiara.v1.ListVirtualServicesResponse\x12U\n\x14\x44\x65leteVirtualService\x12%.tiara.v1.DeleteVirtualServiceRequest\x1a\x16.google.protobuf.Emptyb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1etiara/v1/virtual_service.proto\x12\x08tiara.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1bgoogle/protobuf/empty.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xb3\x02\n\x0eVirtualService\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0b\n\x03uid\x18\x02 \x01(\t\x12%\n\tfrontends\x18\x03 \x03(\x0b\x32\x12.tiara.v1.Frontend\x12\x14\n\x0c\x62\x61\x63kend_pool\x18\x04 \x01(\t\x12$\n\x08timeouts\x18\x05 \x01(\x0b\x32\x12.tiara.v1.Timeouts\x12\x0c\n\x04\x65tag\x18\x06 \x01(\t\x12/\n\x0b\x63reate_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08revision\x18\x08 \x01(\x04\x12\r\n\x05owner\x18\t \x01(\t\x12\x15\n\rallow_sources\x18\x14 \x03(\t\x12&\n\x1emax_new_connections_per_second\x18\x15 \x01(\rJ\x04\x08\x16\x10\x1e\"O\n\x08\x46rontend\x12\x0f\n\x07\x61\x64\x64ress\x18\x01 \x01(\t\x12$\n\x08protocol\x18\x02 \x01(\x0e\x32\x12.tiara.v1.Protocol\x12\x0c\n\x04port\x18\x03 \x01(\r\"\xc2\x01\n\x08Timeouts\x12*\n\x07tcp_new\x18\x01 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x32\n\x0ftcp_established\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12.\n\x0btcp_closing\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12&\n\x03udp\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\"\x97\x01\n\x1b\x43reateVirtualServiceRequest\x12\x1a\n\x12virtual_service_id\x18\x01 \x01(\t\x12\x31\n\x0fvirtual_service\x18\x02 \x01(\x0b\x32\x18.tiara.v1.VirtualService\x12\x12\n\nrequest_id\x18\x03 \x01(\t\x12\x15\n\rvalidate_only\x18\x04 \x01(\x08\"(\n\x18GetVirtualServiceRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"C\n\x1aListVirtualServicesRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"j\n\x1bListVirtualServicesResponse\x12\x32\n\x10virtual_services\x18\x01 \x03(\x0b\x32\x18.tiara.v1.VirtualService\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xac\x01\n\x1bUpdateVirtualServiceRequest\x12\x31\n\x0fvirtual_service\x18\x01 \x01(\x0b\x32\x18.tiara.v1.VirtualService\x12/\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\x12\x12\n\nrequest_id\x18\x03 \x01(\t\x12\x15\n\rvalidate_only\x18\x04 \x01(\x08\"d\n\x1b\x44\x65leteVirtualServiceRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04\x65tag\x18\x02 \x01(\t\x12\x12\n\nrequest_id\x18\x03 \x01(\t\x12\x15\n\rvalidate_only\x18\x04 \x01(\x08*H\n\x08Protocol\x12\x18\n\x14PROTOCOL_UNSPECIFIED\x10\x00\x12\x10\n\x0cPROTOCOL_TCP\x10\x01\x12\x10\n\x0cPROTOCOL_UDP\x10\x02\x32\xd7\x03\n\x15VirtualServiceService\x12W\n\x14\x43reateVirtualService\x12%.tiara.v1.CreateVirtualServiceRequest\x1a\x18.tiara.v1.VirtualService\x12Q\n\x11GetVirtualService\x12\".tiara.v1.GetVirtualServiceRequest\x1a\x18.tiara.v1.VirtualService\x12\x62\n\x13ListVirtualServices\x12$.tiara.v1.ListVirtualServicesRequest\x1a%.tiara.v1.ListVirtualServicesResponse\x12W\n\x14UpdateVirtualService\x12%.tiara.v1.UpdateVirtualServiceRequest\x1a\x18.tiara.v1.VirtualService\x12U\n\x14\x44\x65leteVirtualService\x12%.tiara.v1.DeleteVirtualServiceRequest\x1a\x16.google.protobuf.Emptyb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'tiara.v1.virtual_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_PROTOCOL']._serialized_start=1099
-  _globals['_PROTOCOL']._serialized_end=1171
-  _globals['_VIRTUALSERVICE']._serialized_start=139
-  _globals['_VIRTUALSERVICE']._serialized_end=431
-  _globals['_FRONTEND']._serialized_start=433
-  _globals['_FRONTEND']._serialized_end=512
-  _globals['_TIMEOUTS']._serialized_start=515
-  _globals['_TIMEOUTS']._serialized_end=709
-  _globals['_CREATEVIRTUALSERVICEREQUEST']._serialized_start=711
-  _globals['_CREATEVIRTUALSERVICEREQUEST']._serialized_end=819
-  _globals['_GETVIRTUALSERVICEREQUEST']._serialized_start=821
-  _globals['_GETVIRTUALSERVICEREQUEST']._serialized_end=861
-  _globals['_LISTVIRTUALSERVICESREQUEST']._serialized_start=863
-  _globals['_LISTVIRTUALSERVICESREQUEST']._serialized_end=930
-  _globals['_LISTVIRTUALSERVICESRESPONSE']._serialized_start=932
-  _globals['_LISTVIRTUALSERVICESRESPONSE']._serialized_end=1038
-  _globals['_DELETEVIRTUALSERVICEREQUEST']._serialized_start=1040
-  _globals['_DELETEVIRTUALSERVICEREQUEST']._serialized_end=1097
-  _globals['_VIRTUALSERVICESERVICE']._serialized_start=1174
-  _globals['_VIRTUALSERVICESERVICE']._serialized_end=1556
+  _globals['_PROTOCOL']._serialized_start=1410
+  _globals['_PROTOCOL']._serialized_end=1482
+  _globals['_VIRTUALSERVICE']._serialized_start=173
+  _globals['_VIRTUALSERVICE']._serialized_end=480
+  _globals['_FRONTEND']._serialized_start=482
+  _globals['_FRONTEND']._serialized_end=561
+  _globals['_TIMEOUTS']._serialized_start=564
+  _globals['_TIMEOUTS']._serialized_end=758
+  _globals['_CREATEVIRTUALSERVICEREQUEST']._serialized_start=761
+  _globals['_CREATEVIRTUALSERVICEREQUEST']._serialized_end=912
+  _globals['_GETVIRTUALSERVICEREQUEST']._serialized_start=914
+  _globals['_GETVIRTUALSERVICEREQUEST']._serialized_end=954
+  _globals['_LISTVIRTUALSERVICESREQUEST']._serialized_start=956
+  _globals['_LISTVIRTUALSERVICESREQUEST']._serialized_end=1023
+  _globals['_LISTVIRTUALSERVICESRESPONSE']._serialized_start=1025
+  _globals['_LISTVIRTUALSERVICESRESPONSE']._serialized_end=1131
+  _globals['_UPDATEVIRTUALSERVICEREQUEST']._serialized_start=1134
+  _globals['_UPDATEVIRTUALSERVICEREQUEST']._serialized_end=1306
+  _globals['_DELETEVIRTUALSERVICEREQUEST']._serialized_start=1308
+  _globals['_DELETEVIRTUALSERVICEREQUEST']._serialized_end=1408
+  _globals['_VIRTUALSERVICESERVICE']._serialized_start=1485
+  _globals['_VIRTUALSERVICESERVICE']._serialized_end=1956
 # @@protoc_insertion_point(module_scope)

@@ -6,6 +6,7 @@ SPDX-License-Identifier: Apache-2.0"""
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import duration_pb2 as _duration_pb2
+from google.protobuf import field_mask_pb2 as _field_mask_pb2
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
@@ -59,6 +60,7 @@ class VirtualService(_message.Message):
     ETAG_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     REVISION_FIELD_NUMBER: _builtins.int
+    OWNER_FIELD_NUMBER: _builtins.int
     ALLOW_SOURCES_FIELD_NUMBER: _builtins.int
     MAX_NEW_CONNECTIONS_PER_SECOND_FIELD_NUMBER: _builtins.int
     name: _builtins.str
@@ -71,6 +73,8 @@ class VirtualService(_message.Message):
     """Changes with the fields above."""
     revision: _builtins.int
     """Set by the server: the store's revision of the last write."""
+    owner: _builtins.str
+    """Set by ApplyConfiguration: who declared it. Empty: it was made by a single call."""
     max_new_connections_per_second: _builtins.int
     """New connections a second, over all frontends and workers together; 0 means no limit. A bucket of
     tokens that holds one second's worth: after a pause so many may begin at once. What is over it ends
@@ -106,12 +110,13 @@ class VirtualService(_message.Message):
         etag: _builtins.str = ...,
         create_time: _timestamp_pb2.Timestamp | None = ...,
         revision: _builtins.int = ...,
+        owner: _builtins.str = ...,
         allow_sources: _abc.Iterable[_builtins.str] | None = ...,
         max_new_connections_per_second: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "timeouts", b"timeouts"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["allow_sources", b"allow_sources", "backend_pool", b"backend_pool", "create_time", b"create_time", "etag", b"etag", "frontends", b"frontends", "max_new_connections_per_second", b"max_new_connections_per_second", "name", b"name", "revision", b"revision", "timeouts", b"timeouts", "uid", b"uid"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["allow_sources", b"allow_sources", "backend_pool", b"backend_pool", "create_time", b"create_time", "etag", b"etag", "frontends", b"frontends", "max_new_connections_per_second", b"max_new_connections_per_second", "name", b"name", "owner", b"owner", "revision", b"revision", "timeouts", b"timeouts", "uid", b"uid"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -197,8 +202,16 @@ class CreateVirtualServiceRequest(_message.Message):
 
     VIRTUAL_SERVICE_ID_FIELD_NUMBER: _builtins.int
     VIRTUAL_SERVICE_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
     virtual_service_id: _builtins.str
     """The id: [a-z]([a-z0-9-]{0,61}[a-z0-9])?"""
+    request_id: _builtins.str
+    """A UUID or other text of the client's, at most 64 bytes: a call repeated with it is done once.
+    Empty means none.
+    """
+    validate_only: _builtins.bool
+    """True: everything is checked and answered, nothing is stored."""
     @_builtins.property
     def virtual_service(self) -> Global___VirtualService:
         """The service; its name and server-set fields are ignored."""
@@ -208,10 +221,12 @@ class CreateVirtualServiceRequest(_message.Message):
         *,
         virtual_service_id: _builtins.str = ...,
         virtual_service: Global___VirtualService | None = ...,
+        request_id: _builtins.str = ...,
+        validate_only: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["virtual_service", b"virtual_service"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["virtual_service", b"virtual_service", "virtual_service_id", b"virtual_service_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["request_id", b"request_id", "validate_only", b"validate_only", "virtual_service", b"virtual_service", "virtual_service_id", b"virtual_service_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -294,6 +309,46 @@ class ListVirtualServicesResponse(_message.Message):
 Global___ListVirtualServicesResponse: _TypeAlias = ListVirtualServicesResponse  # noqa: Y015
 
 @_typing.final
+class UpdateVirtualServiceRequest(_message.Message):
+    """Changes a service. Connections of frontends that go end in the verdict no_service; others stay."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VIRTUAL_SERVICE_FIELD_NUMBER: _builtins.int
+    UPDATE_MASK_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """A UUID or other text of the client's, at most 64 bytes: a call repeated with it is done once.
+    Empty means none.
+    """
+    validate_only: _builtins.bool
+    """True: everything is checked and answered, nothing is stored."""
+    @_builtins.property
+    def virtual_service(self) -> Global___VirtualService:
+        """The service, named; where its etag is set and stale: ABORTED."""
+
+    @_builtins.property
+    def update_mask(self) -> _field_mask_pb2.FieldMask:
+        """The fields to take from it, as "timeouts.udp". Empty means those that are set; "*" means all."""
+
+    def __init__(
+        self,
+        *,
+        virtual_service: Global___VirtualService | None = ...,
+        update_mask: _field_mask_pb2.FieldMask | None = ...,
+        request_id: _builtins.str = ...,
+        validate_only: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["update_mask", b"update_mask", "virtual_service", b"virtual_service"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["request_id", b"request_id", "update_mask", b"update_mask", "validate_only", b"validate_only", "virtual_service", b"virtual_service"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UpdateVirtualServiceRequest: _TypeAlias = UpdateVirtualServiceRequest  # noqa: Y015
+
+@_typing.final
 class DeleteVirtualServiceRequest(_message.Message):
     """Deletes a service: its packets end in the verdict no_service."""
 
@@ -301,19 +356,29 @@ class DeleteVirtualServiceRequest(_message.Message):
 
     NAME_FIELD_NUMBER: _builtins.int
     ETAG_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """"virtualServices/{service}" """
     etag: _builtins.str
     """Stale: ABORTED. Empty means any."""
+    request_id: _builtins.str
+    """A UUID or other text of the client's, at most 64 bytes: a call repeated with it is done once.
+    Empty means none.
+    """
+    validate_only: _builtins.bool
+    """True: everything is checked and answered, nothing is stored."""
     def __init__(
         self,
         *,
         name: _builtins.str = ...,
         etag: _builtins.str = ...,
+        request_id: _builtins.str = ...,
+        validate_only: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["etag", b"etag", "name", b"name"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["etag", b"etag", "name", b"name", "request_id", b"request_id", "validate_only", b"validate_only"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -51,6 +51,11 @@ class VirtualServiceServiceStub:
                 request_serializer=tiara_dot_v1_dot_virtual__service__pb2.ListVirtualServicesRequest.SerializeToString,
                 response_deserializer=tiara_dot_v1_dot_virtual__service__pb2.ListVirtualServicesResponse.FromString,
                 _registered_method=True)
+        self.UpdateVirtualService = channel.unary_unary(
+                '/tiara.v1.VirtualServiceService/UpdateVirtualService',
+                request_serializer=tiara_dot_v1_dot_virtual__service__pb2.UpdateVirtualServiceRequest.SerializeToString,
+                response_deserializer=tiara_dot_v1_dot_virtual__service__pb2.VirtualService.FromString,
+                _registered_method=True)
         self.DeleteVirtualService = channel.unary_unary(
                 '/tiara.v1.VirtualServiceService/DeleteVirtualService',
                 request_serializer=tiara_dot_v1_dot_virtual__service__pb2.DeleteVirtualServiceRequest.SerializeToString,
@@ -83,6 +88,13 @@ class VirtualServiceServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def UpdateVirtualService(self, request, context):
+        """Changes a service.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def DeleteVirtualService(self, request, context):
         """Deletes a service.
         """
@@ -107,6 +119,11 @@ def add_VirtualServiceServiceServicer_to_server(servicer, server):
                     servicer.ListVirtualServices,
                     request_deserializer=tiara_dot_v1_dot_virtual__service__pb2.ListVirtualServicesRequest.FromString,
                     response_serializer=tiara_dot_v1_dot_virtual__service__pb2.ListVirtualServicesResponse.SerializeToString,
+            ),
+            'UpdateVirtualService': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateVirtualService,
+                    request_deserializer=tiara_dot_v1_dot_virtual__service__pb2.UpdateVirtualServiceRequest.FromString,
+                    response_serializer=tiara_dot_v1_dot_virtual__service__pb2.VirtualService.SerializeToString,
             ),
             'DeleteVirtualService': grpc.unary_unary_rpc_method_handler(
                     servicer.DeleteVirtualService,
@@ -196,6 +213,33 @@ class VirtualServiceService:
             '/tiara.v1.VirtualServiceService/ListVirtualServices',
             tiara_dot_v1_dot_virtual__service__pb2.ListVirtualServicesRequest.SerializeToString,
             tiara_dot_v1_dot_virtual__service__pb2.ListVirtualServicesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpdateVirtualService(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tiara.v1.VirtualServiceService/UpdateVirtualService',
+            tiara_dot_v1_dot_virtual__service__pb2.UpdateVirtualServiceRequest.SerializeToString,
+            tiara_dot_v1_dot_virtual__service__pb2.VirtualService.FromString,
             options,
             channel_credentials,
             insecure,

@@ -40,6 +40,8 @@ class VirtualServiceServiceStub:
     """Gets a service."""
     ListVirtualServices: _grpc.UnaryUnaryMultiCallable[_virtual_service_pb2.ListVirtualServicesRequest, _virtual_service_pb2.ListVirtualServicesResponse]
     """Lists services."""
+    UpdateVirtualService: _grpc.UnaryUnaryMultiCallable[_virtual_service_pb2.UpdateVirtualServiceRequest, _virtual_service_pb2.VirtualService]
+    """Changes a service."""
     DeleteVirtualService: _grpc.UnaryUnaryMultiCallable[_virtual_service_pb2.DeleteVirtualServiceRequest, _empty_pb2.Empty]
     """Deletes a service."""
 
@@ -54,6 +56,8 @@ class VirtualServiceServiceAsyncStub(VirtualServiceServiceStub):
     """Gets a service."""
     ListVirtualServices: _aio.UnaryUnaryMultiCallable[_virtual_service_pb2.ListVirtualServicesRequest, _virtual_service_pb2.ListVirtualServicesResponse]  # type: ignore[assignment]
     """Lists services."""
+    UpdateVirtualService: _aio.UnaryUnaryMultiCallable[_virtual_service_pb2.UpdateVirtualServiceRequest, _virtual_service_pb2.VirtualService]  # type: ignore[assignment]
+    """Changes a service."""
     DeleteVirtualService: _aio.UnaryUnaryMultiCallable[_virtual_service_pb2.DeleteVirtualServiceRequest, _empty_pb2.Empty]  # type: ignore[assignment]
     """Deletes a service."""
 
@@ -83,6 +87,14 @@ class VirtualServiceServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_virtual_service_pb2.ListVirtualServicesResponse, _abc.Awaitable[_virtual_service_pb2.ListVirtualServicesResponse]]:
         """Lists services."""
+
+    @_abc_1.abstractmethod
+    def UpdateVirtualService(
+        self,
+        request: _virtual_service_pb2.UpdateVirtualServiceRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_virtual_service_pb2.VirtualService, _abc.Awaitable[_virtual_service_pb2.VirtualService]]:
+        """Changes a service."""
 
     @_abc_1.abstractmethod
     def DeleteVirtualService(

@@ -242,6 +242,17 @@ enum tiara_status tiara_connections_count(struct tiara_handle *handle, uint64_t 
 					  struct tiara_error *error);
 
 /*
+ * How many slots are in use in so many buckets spread evenly over the table from bucket `first` (modulo
+ * the table) on; expired connections are in use until they are swept. Any role; stops nobody.
+ */
+struct tiara_sample {
+	uint64_t used;
+	uint64_t slots;
+};
+enum tiara_status tiara_table_sample(struct tiara_handle *handle, uint64_t first, uint64_t buckets,
+				     struct tiara_sample *sample, struct tiara_error *error);
+
+/*
  * A snapshot of the live table in packed v1 records, of any handle, without stopping anybody. Every
  * connection that is in the table from begin to done is given, perhaps twice (entries move); left out
  * are those that a push would refuse: expired, of a removed service or backend, of client port 0.
