@@ -97,9 +97,11 @@ def test_schedulers_without_weights() -> None:
 
 
 def test_limits_of_servers_and_services_without_servers() -> None:
-    """Both are said."""
-    text = "-A -t 198.18.100.1:80 -s wrr\n-a -t 198.18.100.1:80 -r 198.18.0.11:80 -g -w 1 -x 100 -y 0\n"
-    assert "\n# 198.18.0.11: its limits of connections are left out\n" in run(text).stdout
+    """An upper threshold is taken over; what is left out is said."""
+    text = "-A -t 198.18.100.1:80 -s wrr\n-a -t 198.18.100.1:80 -r 198.18.0.11:80 -g -w 1 -x 100 -y "
+    assert [backend.max_connections for backend in imported(f"{text}0\n").backends] == [100]
+    assert "threshold" not in run(f"{text}0\n").stdout
+    assert "\n# 198.18.0.11: its lower threshold is left out" in run(f"{text}80\n").stdout
     assert "\n# no server: direct return is taken\n" in run("-A -t 198.18.100.1:80 -s wrr\n").stdout
 
 

@@ -7,6 +7,7 @@ import ipaddress
 import json
 import sqlite3
 import struct
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import pytest
 from cli_fake import serving
 from click.testing import CliRunner
 from conftest import Api, FakeDataplane
+from google.protobuf.field_mask_pb2 import FieldMask
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiara.cli.main import cli
@@ -66,7 +68,7 @@ def test_ranges_are_in_order_and_none_touch(wanted: list[str]) -> None:
     """As libtiara wants them; the order of prefixes does not matter."""
     ranges = source_ranges(wanted)
     assert all(first <= last for first, last in ranges)
-    assert all(a[1] + 1 < b[0] for a, b in zip(ranges, ranges[1:], strict=False))
+    assert all(a[1] + 1 < b[0] for a, b in pairwise(ranges))
     assert ranges == source_ranges(reversed(wanted))
 
 
@@ -241,6 +243,34 @@ def test_command_line(tmp_path: Path) -> None:
         assert "10.0.0.0/8 +1    200" in wide
         assert "20000" in wide
         assert "20000" in run("backend list -o wide")
+
+
+async def test_changed_by_mask(api: Api) -> None:
+    """Each limit is set and cleared by its own path; the others stay."""
+    await make(api, allow_sources=PREFIXES, max_new_connections_per_second=500)
+
+    async def update(*paths: str, **fields: Any) -> vs.VirtualService:
+        changed: vs.VirtualService = await api.services.UpdateVirtualService(
+            vs.UpdateVirtualServiceRequest(
+                virtual_service=vs.VirtualService(name="virtualServices/web", **fields),
+                update_mask=FieldMask(paths=paths),
+            )
+        )
+        return changed
+
+    found = await update("allow_sources", allow_sources=["10.0.0.0/8"])
+    assert (list(found.allow_sources), found.max_new_connections_per_second) == (["10.0.0.0/8"], 500)
+    found = await update("max_new_connections_per_second")
+    assert (list(found.allow_sources), found.max_new_connections_per_second) == (["10.0.0.0/8"], 0)
+    found = await update("allow_sources")
+    assert list(found.allow_sources) == []
+    backend = await api.pools.UpdateBackend(
+        bp.UpdateBackendRequest(
+            backend=bp.Backend(name="backendPools/web/backends/b1"),
+            update_mask=FieldMask(paths=["max_connections"]),
+        )
+    )
+    assert (backend.max_connections, backend.address) == (0, "198.18.0.11")
 
 
 async def test_statistics_name_what_was_refused(api: Api, dataplane: FakeDataplane) -> None:

@@ -116,7 +116,7 @@ def _backends(service: ipvsadm.Service) -> Iterator[pool_pb.Backend]:
     for server in service.servers:
         name = client.backend_name(_id(service), f"b-{server.address.replace('.', '-')}")
         weight = min(server.weight, 1) if weightless else server.weight
-        yield pool_pb.Backend(name=name, address=server.address, weight=weight)
+        yield pool_pb.Backend(name=name, address=server.address, weight=weight, max_connections=server.most)
 
 
 def _service(pool: str, service: ipvsadm.Service) -> service_pb.VirtualService:
@@ -141,5 +141,5 @@ def _notes(service: ipvsadm.Service) -> Iterator[str]:
     if "one-packet" in service.options:
         yield "one-packet scheduling: here datagrams of one client and port keep together"
     for server in service.servers:
-        if server.limited:
-            yield f"{server.address}: its limits of connections are left out"
+        if server.lower:
+            yield f"{server.address}: its lower threshold is left out: it takes more as soon as it has room"
