@@ -9,6 +9,7 @@
 
 #include <stdbool.h>
 
+#include "step.h"
 #include "tiara/layout.h"
 
 enum { RATE_FRACTION_BITS = 8 };
@@ -43,6 +44,7 @@ rate_take(struct tiara_rate *rate, uint64_t tsc, uint64_t tsc_hz, uint32_t per_s
 	do {
 		if (!rate_next(full, tsc << RATE_FRACTION_BITS, second, token, &next))
 			return false;
+		TIARA_STEP(22);
 	} while (!__atomic_compare_exchange_n(&rate->full, &full, next, true, __ATOMIC_RELAXED,
 					      __ATOMIC_RELAXED));
 	return true;

@@ -243,6 +243,15 @@ def test_command_line(tmp_path: Path) -> None:
         assert "10.0.0.0/8 +1    200" in wide
         assert "20000" in wide
         assert "20000" in run("backend list -o wide")
+        run("service create open --frontend tcp:198.18.100.2:80 --pool web --allow-source all")
+        assert not world.services["virtualServices/open"].allow_sources
+        line = world.statistics.services.add(
+            virtual_service="virtualServices/web", frontend="tcp 198.18.100.1:80"
+        )
+        assert "Refused" not in run("stats")
+        line.refused_packets = 12345
+        assert "Refused" in run("stats")
+        assert "12,345" in run("stats")
 
 
 async def test_changed_by_mask(api: Api) -> None:

@@ -85,7 +85,7 @@ def create(
             tcp_closing=_optional(timeout_closing),
             udp=_optional(timeout_udp),
         ),
-        allow_sources=sources,
+        allow_sources=values.sources(sources),
         max_new_connections_per_second=max_new,
     )
     request = pb.CreateVirtualServiceRequest(virtual_service_id=name, virtual_service=wanted)

@@ -75,7 +75,7 @@ def set_(
         frontends=frontends,
         backend_pool=client.pool_name(pool_id) if pool_id else "",
         timeouts=pb.Timeouts(**{k: values.to_duration(v) for k, v in times.items() if v is not None}),
-        allow_sources=[] if sources == ("all",) else sources,
+        allow_sources=values.sources(sources),
         max_new_connections_per_second=max_new or 0,
         etag=etag,
     )
