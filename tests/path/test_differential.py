@@ -224,7 +224,8 @@ def test_random_traffic_under_limits(c_path: PathProgram, seed: int) -> None:
     both, traffic = BothLimited(c_path, seed), Traffic(seed)
     verdicts: Counter[Verdict] = Counter()
     events: Counter[Event] = Counter()
-    for turn in range(min(PACKETS, 25000) // STRIDE):
+    packets = min(PACKETS, 25000)
+    for turn in range(packets // STRIDE):
         both.wait()
         if turn % 4 == 0:
             both.publish()
@@ -235,8 +236,8 @@ def test_random_traffic_under_limits(c_path: PathProgram, seed: int) -> None:
         if turn % 12 == 11:
             both.compare_tables()
     for verdict in (Verdict.SOURCE_DENIED, Verdict.RATE_LIMITED, Verdict.BACKEND_FULL):
-        assert verdicts[verdict] > 100, verdicts
-    assert events[Event.CONNECTION_SPILLED] > 100, events
+        assert verdicts[verdict] > packets / 250, verdicts
+    assert events[Event.CONNECTION_SPILLED] > packets / 250, events
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3, 4])
