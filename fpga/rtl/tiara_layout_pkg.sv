@@ -10,7 +10,7 @@ package tiara_layout_pkg;
   // A package offers more than one module uses.
   /* verilator lint_off UNUSEDPARAM */
 
-  localparam logic [63:0] LayoutId = 64'h27b62204e912a88c;
+  localparam logic [63:0] LayoutId = 64'h55e98b1f9243ec87;
 
   // enum tiara_limit
   localparam int unsigned LineBytes = 64;
@@ -185,7 +185,8 @@ package tiara_layout_pkg;
 
   localparam int unsigned BackendBytes = 32;
   typedef struct packed {
-    logic [7:0][7:0] pad;
+    logic [6:0][7:0] pad;
+    logic [7:0] ramp_tenths;
     logic [31:0] connection_max;
     logic [5:0][7:0] inner_mac;
     logic [15:0] tunnel_port;

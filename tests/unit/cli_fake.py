@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from threading import Event
 from typing import Any, NoReturn
 
 import grpc
@@ -55,6 +56,8 @@ class World:
     )
     revisions: list[configuration_pb.Revision] = field(default_factory=list)
     events: list[configuration_pb.Event] = field(default_factory=list)
+    # The steps of each watch to come, and how it ends; OK: it is silent from then on.
+    silence: Event = field(default_factory=Event)
     watches: list[tuple[list[configuration_pb.WatchResponse], grpc.StatusCode]] = field(default_factory=list)
 
     def stored(self, resource: Any, name: str) -> Any:
@@ -377,6 +380,8 @@ class Configurations(configuration_grpc.ConfigurationServiceServicer):
         self.world.heard("Watch", request, context)
         steps, code = self.world.watches.pop(0)
         yield from steps
+        if code == CODE.OK:
+            self.world.silence.wait(20)
         refuse(context, code, "the watch ends", [])
 
 

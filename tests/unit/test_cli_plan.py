@@ -180,7 +180,7 @@ def test_diff_is_of_the_store_alone(tiara: Tiara, planned: pb.Plan, file: Path) 
             ~    pool web        health_check.interval  not set -> 5s
                                  health_check.http      {"port":80} -> not set
 
-            1 added, 2 changed, 1 replaced, 1 removed; holds for revision 7
+            1 added, 2 changed, 1 replaced, 1 removed from revision 7
             """),
     )
     assert "1412" not in tiara(f"diff -f {file} -o json").stdout
@@ -188,7 +188,8 @@ def test_diff_is_of_the_store_alone(tiara: Tiara, planned: pb.Plan, file: Path) 
 
 def test_diff_of_what_is_equal(tiara: Tiara, world: World, file: Path) -> None:
     """Exit code 0."""
-    assert tiara(f"diff -f {file}").exit_code == 0
+    result = tiara(f"diff -f {file}")
+    assert (result.exit_code, result.stdout) == (0, "no difference from revision 0\n")
 
 
 @pytest.mark.parametrize(("command", "trouble"), [("plan", 1), ("diff", 2)])
@@ -319,20 +320,26 @@ def test_apply_stored_but_not_applied(tiara: Tiara, planned: pb.Plan, world: Wor
     assert tiara(f"apply -f {file} --yes --allow-removal").exit_code == 4
 
 
+FRONTENDS = '[{"address": "198.18.100.1", "protocol": "PROTOCOL_TCP", "port": 80}]'
+
+
 @pytest.mark.parametrize(
-    ("text", "shown"),
+    ("path", "text", "shown"),
     [
-        ("", "not set"),
-        ('""', '""'),
-        ('"a b"', "a b"),
-        ("7", "7"),
-        ('["a"]', '["a"]'),
-        ("not JSON", "not JSON"),
+        ("host", "", "not set"),
+        ("host", '""', '""'),
+        ("host", '"a b"', "a b"),
+        ("weight", "7", "7"),
+        ("host", '["a"]', '["a"]'),
+        ("host", "not JSON", "not JSON"),
+        ("frontends", FRONTENDS, "tcp 198.18.100.1:80"),
+        ("frontends", "7", "7"),
+        ("frontends", '[{"new": 1}]', '[{"new": 1}]'),
     ],
 )
-def test_values_as_people_read_them(text: str, shown: str) -> None:
-    """Without the quotes that only JSON needs."""
-    assert change.plain(text) == shown
+def test_values_as_people_read_them(path: str, text: str, shown: str) -> None:
+    """Without the quotes that only JSON needs; what is not understood stays as it is."""
+    assert change.plain(path, text) == shown
 
 
 # export, backup, restore
@@ -368,7 +375,7 @@ def test_backup_and_restore(
     """The file says of which revision it is; restoring is a plan of everything, at its revision."""
     copy = tmp_path / "backup.yaml"
     done = tiara(f"backup {copy}")
-    assert done.stdout == f"revision 12 backed up to {copy}: 1 pools, 1 backends, 0 services\n"
+    assert done.stdout == f"revision 12 backed up to {copy}: pools 1, backends 1, services 0\n"
     assert copy.read_text().startswith("# tiara backup of revision 12, 20")
     assert [path.name for path in tmp_path.glob("backup*")] == ["backup.yaml"]
     restored = tiara(f"restore {copy} --yes --allow-removal")
@@ -444,6 +451,9 @@ def test_updates_name_the_fields_they_change(tiara: Tiara, world: World) -> None
         ),
         ("pool set web --check-tcp 81", ["health_check.tcp"]),
         ("pool set web --no-check --no-fail-open", ["health_check", "fail_open"]),
+        ("pool set web --policy rendezvous --source-affinity", ["policy", "source_affinity"]),
+        ("pool set web --no-source-affinity --slow-start 30s", ["slow_start", "source_affinity"]),
+        ("pool set web --no-slow-start", ["slow_start"]),
         ("backend set web/b1 --port 0 --weight 9", ["weight", "port"]),
         ("service set web --pool far", ["backend_pool"]),
         ("service set web --frontend tcp:198.18.100.1:443", ["frontends"]),
@@ -473,6 +483,7 @@ def test_update_masks(tiara: Tiara, world: World, line: str, paths: list[str]) -
         ("service set web", "nothing to change"),
         ("pool set web --check-tcp 80 --no-check", "give one of --check-tcp"),
         ("pool set web --no-check --rise 3", "not for --no-check"),
+        ("pool set web --slow-start 1m --no-slow-start", "exclude each other"),
         ("pool set web --check-verify", "need --check-http(s)"),
     ],
 )

@@ -83,12 +83,31 @@ def test_long_options_comments_and_the_program_s_name() -> None:
         ("mine", "# mine: this scheduler is not known; here by weight"),
         ("wlc -M 255.255.255.0", "# netmask 255.255.255.0: each client address is for itself here"),
         ("wlc -o", "# one-packet scheduling: here"),
+        ("wlc -p 360", "# persistence: by client address"),
     ],
 )
 def test_what_is_not_the_same_is_a_comment(scheduler: str, comment: str) -> None:
     """Above its pool."""
     text = run(PLAIN.replace("-s wrr", f"-s {scheduler}")).stdout
     assert f"\n{comment}" in text
+
+
+@pytest.mark.parametrize(
+    ("options", "affine"),
+    [
+        ("-s sh", True),
+        ("-s sh -b sh-fallback,sh-port", False),
+        ("-s mh", True),
+        ("-s mh -b mh-port", False),
+        ("-s wrr", False),
+        ("-s wrr -p 360", True),
+        ("-s mh -b mh-port -p", True),
+    ],
+)
+def test_what_chooses_by_client_address_has_source_affinity(options: str, affine: bool) -> None:
+    """Source hashing, Maglev and persistence look at the client's address, with -port at its port too."""
+    made = imported(PLAIN.replace("-s wrr", options))
+    assert [pool.source_affinity for pool in made.backend_pools] == [affine, False]
 
 
 def test_schedulers_without_weights() -> None:

@@ -90,7 +90,7 @@ def test_every_frontend_has_the_limits() -> None:
     assert [(spec.sources, spec.new_max_per_s) for spec in specs] == [(RANGES, 7)] * 2
 
 
-SPEC = ServiceSpec("web", "03" * 16, "198.18.100.1", Protocol.TCP, 80, 60, 1800, 61, 120, RANGES, 500)
+SPEC = ServiceSpec("web", "03" * 16, "198.18.100.1", Protocol.TCP, 80, 60, 1800, 61, 120, True, RANGES, 500)
 
 
 def test_records_come_back_with_their_limits(segment_path: Path) -> None:

@@ -24,7 +24,9 @@ _REVISION = click.IntRange(min=1)
 @click.option("--limit", type=click.IntRange(min=0), default=20, show_default=True, help="0: all kept.")
 @reads
 def history(read: Reader, revision: int | None, resource: str | None, limit: int) -> None:
-    """Show who wrote what, the newest first; with REVISION, what it changed.
+    """Show who wrote what; with REVISION, what it changed.
+
+    The newest first.
 
     \b
     tiara history --resource web/b1
@@ -44,9 +46,9 @@ def history(read: Reader, revision: int | None, resource: str | None, limit: int
 @confirms
 @writes
 def rollback(write: Writer, revision: int, allow_removal: bool, yes: bool) -> None:
-    """Make everything as it was at REVISION, after showing the plan.
+    """Make everything as it was at REVISION.
 
-    That is a new revision. Drains and disables stay as they are now.
+    The plan is shown first. It is a new revision. Drains and disables stay as they are now.
 
     \b
     tiara history

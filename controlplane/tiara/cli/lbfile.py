@@ -20,10 +20,12 @@ from ruamel.yaml.representer import SafeRepresenter
 
 from tiara.cli.errors import CliError
 from tiara.cli.lbfile_fields import Fault, Mapper, place
+from tiara.cli.options import spinner
 from tiara.v1.configuration_pb2 import Configuration
 
 FAULTS_SHOWN = 20
 
+_PREFIX = "configuration."
 _STEP = re.compile(r"\w+")
 _LISTS = ("backend_pools", "backends", "virtual_services")
 
@@ -60,9 +62,25 @@ class LbFile:
             found = place(key if isinstance(node, MappingNode | SequenceNode) else node)
         return found
 
-    def refused(self, violations: Iterable[tuple[str, str]]) -> BadFile:
-        """The error of what a server says about fields of the configuration."""
-        return bad_file(self.name, [Fault(*self.where(field), field, text) for field, text in violations])
+    def refused(self, violations: Iterable[tuple[str, str]]) -> BadFile | None:
+        """The error of what a server says about the configuration's fields and resources, if anything."""
+        faults = [Fault(*self.where(path), path, text) for path, text in self._ours(violations)]
+        return bad_file(self.name, faults) if faults else None
+
+    def _ours(self, violations: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str]]:
+        for subject, text in violations:
+            if subject.startswith(_PREFIX):
+                yield subject.removeprefix(_PREFIX), text.removeprefix(f"{subject}: ")
+            elif path := self._path(subject):
+                yield path, text
+
+    def _path(self, name: str) -> str:
+        """Of the resource with this name; empty: it is not in the file."""
+        for kind in _LISTS:
+            for i, resource in enumerate(getattr(self.configuration, kind)):
+                if resource.name == name:
+                    return f"{kind}[{i}]"
+        return ""
 
 
 def _below(node: Node, step: str) -> tuple[Node, Node] | None:
@@ -96,7 +114,8 @@ def load(path: Path) -> LbFile:
     name = "stdin" if str(path) == "-" else str(path)
     try:
         raw = sys.stdin.buffer.read() if str(path) == "-" else path.read_bytes()
-        return parse(name, raw.decode())
+        with spinner(f"reading {name}"):
+            return parse(name, raw.decode())
     except OSError as error:
         raise BadFile(f"{name} cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
@@ -176,6 +195,14 @@ def dump(configuration: Configuration, header: Iterable[str] = ()) -> str:
     text = io.StringIO()
     yaml.dump(json_format.MessageToDict(configuration), text)
     return "".join(f"# {line}\n" for line in header) + text.getvalue()
+
+
+def owners(found: Configuration) -> list[str]:
+    """Who declared any of it."""
+    named = {pool.owner for pool in found.backend_pools}
+    named |= {backend.owner for backend in found.backends}
+    named |= {service.owner for service in found.virtual_services}
+    return sorted(named - {""})
 
 
 def wishes(configuration: Configuration, *, whole: bool) -> Configuration:

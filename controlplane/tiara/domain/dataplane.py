@@ -31,6 +31,7 @@ class BackendSpec:
     vni: int = 0
     tunnel_port: int = 0
     inner_mac: str = "00:00:00:00:00:00"
+    ramp_tenths: int = 0
     connection_max: int = 0
 
     @property
@@ -52,6 +53,7 @@ class ServiceSpec:
     tcp_established: int
     tcp_closing: int
     udp: int
+    source_affinity: bool = False
     sources: SourceRanges = ()
     new_max_per_s: int = 0
 

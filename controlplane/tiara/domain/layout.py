@@ -9,7 +9,7 @@ from enum import IntEnum, IntFlag
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
-LAYOUT_ID: Final = 0x27B62204E912A88C
+LAYOUT_ID: Final = 0x55E98B1F9243EC87
 """What a segment, libtiara and tiara-dataplane must agree on."""
 
 
@@ -277,7 +277,8 @@ MEMBERS: Final[Mapping[str, Mapping[str, Member]]] = MappingProxyType(
             "tunnel_port": Member(12, 2, 0, "tiara_be16"),
             "inner_mac": Member(14, 1, 6, "uint8_t"),
             "connection_max": Member(20, 4, 0, "uint32_t"),
-            "pad": Member(24, 1, 8, "uint8_t"),
+            "ramp_tenths": Member(24, 1, 0, "uint8_t"),
+            "pad": Member(25, 1, 7, "uint8_t"),
         },
         "tiara_frontend": {
             "vip": Member(0, 4, 0, "tiara_be32"),

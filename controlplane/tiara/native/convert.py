@@ -7,7 +7,7 @@ import socket
 from typing import Any
 
 from tiara.domain.dataplane import BackendSpec, ServiceSpec, SourceRanges
-from tiara.domain.layout import EntryFlag, Event, Forward, State, Status, Use, Verdict
+from tiara.domain.layout import EntryFlag, Event, Forward, ServiceFlag, State, Status, Use, Verdict
 from tiara.domain.model import Protocol
 from tiara.native._libtiara import ffi
 from tiara.native.errors import NativeError
@@ -46,6 +46,7 @@ def fill_backend(spec: Any, value: BackendSpec) -> None:
     record.vni = value.vni
     record.tunnel_port = socket.htons(value.tunnel_port)
     record.inner_mac = bytes.fromhex(value.inner_mac.replace(":", ""))
+    record.ramp_tenths = value.ramp_tenths
     record.connection_max = value.connection_max
 
 
@@ -62,6 +63,7 @@ def fill_service(spec: Any, value: ServiceSpec, table_off: int, table_cnt: int, 
     record.port = socket.htons(value.port)
     record.protocol = value.protocol
     record.use = Use.ACTIVE
+    record.flags = ServiceFlag.SOURCE_AFFINITY if value.source_affinity else 0
     record.timeout_ticks[State.NEW] = value.tcp_new
     record.timeout_ticks[State.ESTABLISHED] = value.tcp_established
     record.timeout_ticks[State.CLOSING] = value.tcp_closing
@@ -82,6 +84,7 @@ def backend_slot(idx: int, spec: Any) -> BackendSlot:
         record.vni,
         socket.ntohs(record.tunnel_port),
         bytes(record.inner_mac).hex(":"),
+        record.ramp_tenths,
         record.connection_max,
     )
     return BackendSlot(idx, value)
@@ -101,6 +104,7 @@ def service_slot(idx: int, spec: Any, sources: SourceRanges = ()) -> ServiceSlot
         ticks[State.ESTABLISHED],
         ticks[State.CLOSING],
         ticks[State.UDP],
+        bool(record.flags & ServiceFlag.SOURCE_AFFINITY),
         sources,
         record.new_max_per_s,
     )

@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -20,7 +21,7 @@ from tiara.domain.plan import PlanView
 from tiara.health import Monitor, Target
 from tiara.native import NativeError, locate
 from tiara.native.values import Usage
-from tiara.planner import plan_service
+from tiara.planner import Seen, plan_service
 from tiara.reconciler import report
 from tiara.reconciler.actuator import Actuator, Applied, Sighting
 from tiara.reconciler.catalogue import Catalogue
@@ -34,6 +35,7 @@ from tiara.reconciler.observed import Observed
 from tiara.reconciler.plans import answer, question
 from tiara.reconciler.progress import Progress
 from tiara.reconciler.push import Dictionaries, PushBackend, PushService, PushSession, resolve
+from tiara.reconciler.ramps import Ramps
 from tiara.reconciler.wanted import Wanted
 from tiara.reconciler.watch import Feed
 from tiara.reconciler.work import Dirty, Work
@@ -79,6 +81,7 @@ class Reconciler:
         self.dumps = Dumps(actuator.path)
         self._progress = Progress()
         self._observed = Observed(clock_ms)
+        self._ramps = Ramps(clock_ms, self._slow_start_ms)
         self._monitor = Monitor(self._probed)
         self._notices = Notices(
             self.events,
@@ -136,7 +139,7 @@ class Reconciler:
 
     def status(self, backend: Backend) -> BackendStatus:
         """What is seen of a backend."""
-        return self._observed.status(backend)
+        return replace(self._observed.status(backend), ramp_percent=self._ramps.percent(backend))
 
     async def wait_applied(self, revision: int, timeout_s: float) -> tuple[int, int]:
         """Waits until every worker uses ``revision`` (0: the newest); applied revision and generation."""
@@ -156,7 +159,7 @@ class Reconciler:
         if self._progress.sighting.info is None:
             return answer(draft, named, None, None)
         await self._progress.wait_published(self._catalogue.revision, PLAN_WAIT_S)
-        asked = question(draft, self._observed.seen)
+        asked = question(draft, lambda backend: self._foreseen(draft, backend))
         preview = await self._read(lambda: self._actuator.preview(asked))
         return answer(draft, named, preview, await self._census.affected(preview.services, preview.backends))
 
@@ -313,6 +316,7 @@ class Reconciler:
     def _forget(self, backend: Backend) -> None:
         self._backend_by_uid.pop(backend.uid, None)
         self._observed.forget(backend.uid)
+        self._ramps.forget(backend.uid)
         self._notices.remove(backend)
         self._monitor.remove(backend.uid)
 
@@ -346,9 +350,20 @@ class Reconciler:
 
     async def _cycle(self) -> None:
         await self._look()
-        self._dirty.pools |= self._observed.passed() & self._catalogue.pools.keys()
+        due = self._observed.passed() | self._ramps.passed()
+        self._dirty.pools |= due & self._catalogue.pools.keys()
         if self._progress.sighting.info and self._work_waits() and _now() >= self._retry_at:
-            await self._apply(self._dirty.take(self._catalogue, self._observed.seen))
+            await self._apply(self._dirty.take(self._catalogue, self._seen))
+
+    def _seen(self, backend: Backend) -> Seen:
+        return self._ramps.seen(backend, self._observed.seen(backend))
+
+    def _foreseen(self, draft: Draft, backend: Backend) -> Seen:
+        duration_ms = _slow_start_ms(draft.pool(backend.pool))
+        return self._ramps.foreseen(backend, self._observed.seen(backend), duration_ms)
+
+    def _slow_start_ms(self, pool: str) -> int:
+        return _slow_start_ms(self._catalogue.pools.get(pool))
 
     def _work_waits(self) -> bool:
         dirty = self._dirty
@@ -373,6 +388,8 @@ class Reconciler:
             if self._catalogue.pools[self._backend_by_uid[uid].pool].health_check
         }
         self._observed.adopt_down(checked)
+        pools = {uid: backend.pool for uid, backend in self._backend_by_uid.items()}
+        self._ramps.adopt(sighting.ramps, pools)
         await self._progress.restart()
         self._log.info("segment attached", generation=sighting.info.generation if sighting.info else 0)
 
@@ -410,6 +427,10 @@ class Reconciler:
         except TimeoutError:
             pass
         self._kick.clear()
+
+
+def _slow_start_ms(pool: Pool | None) -> int:
+    return pool.slow_start.duration_ms if pool and pool.slow_start else 0
 
 
 def _now() -> float:

@@ -222,7 +222,8 @@ struct tiara_backend {
 	tiara_be16 tunnel_port;
 	uint8_t inner_mac[6];    /* destination of the inner Ethernet header */
 	uint32_t connection_max; /* entries of the table; 0: no limit */
-	uint8_t pad[8];
+	uint8_t ramp_tenths; /* of its weight that counts in its pool's table; 0: it is not there */
+	uint8_t pad[7];
 };
 
 /* A slot of the exact-match frontend table: open addressing, linear probing, at most half full. */

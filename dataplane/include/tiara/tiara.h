@@ -315,6 +315,15 @@ enum tiara_status tiara_worker_read(struct tiara_handle *handle, uint32_t idx,
 enum tiara_status tiara_maglev_fill(const uint32_t *offset, const uint32_t *skip,
 				    const uint32_t *weight, uint32_t cnt, uint32_t *rows,
 				    uint32_t m, struct tiara_error *error);
+/*
+ * The other policies' rows (docs/design/0009): positions 0..cnt-1 for any m; weights of at most
+ * 16777215, 0 takes no row; INVALID when all are 0. Round robin by smooth turns in order of position.
+ */
+enum tiara_status tiara_round_robin_fill(const uint32_t *weight, uint32_t cnt, uint32_t *rows,
+					 uint32_t m, struct tiara_error *error);
+/* Weighted rendezvous hashing: a backend's draws depend on its seed and the row alone. */
+enum tiara_status tiara_rendezvous_fill(const uint64_t *seed, const uint32_t *weight, uint32_t cnt,
+					uint32_t *rows, uint32_t m, struct tiara_error *error);
 /* docs/design/0003: the keyed hash of an 8-byte key (little-endian load of an entry's first half). */
 uint64_t tiara_hash(uint64_t key, const uint64_t secret[2]);
 /* The same without intrinsics: the twin that tests compare. */
