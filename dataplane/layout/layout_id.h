@@ -3,6 +3,6 @@
 #ifndef TIARA_LAYOUT_ID_H
 #define TIARA_LAYOUT_ID_H
 
-#define TIARA_LAYOUT_ID UINT64_C(0x55e98b1f9243ec87)
+#define TIARA_LAYOUT_ID UINT64_C(0xde57ced7f57fd3ac)
 
 #endif

@@ -6,6 +6,7 @@
 #include "entries.h"
 
 #include "slot.h"
+#include "step.h"
 
 enum { ENTRIES_RECOUNTS_MAX = 3 };
 
@@ -56,6 +57,18 @@ entries_control_sum(const struct tiara_map *map)
 	return sum;
 }
 
+/* False: the control plane changed entries meanwhile. */
+static bool
+entries_recount(const struct tiara_map *map)
+{
+	uint64_t before = entries_control_sum(map);
+
+	entries_recount_begin(map);
+	TIARA_STEP(23);
+	entries_recount_words(map);
+	return entries_control_sum(map) == before;
+}
+
 void
 tiara_entries_start_ctl(const struct tiara_map *map)
 {
@@ -63,14 +76,11 @@ tiara_entries_start_ctl(const struct tiara_map *map)
 	struct tiara_view view = tiara_view_of(
 		map, __atomic_load_n(&map->segment->generation, __ATOMIC_ACQUIRE));
 
-	if (!entries_limited(&view))
+	if (!entries_limited(&view) && !map->segment->recounting)
 		return;
-	for (int i = 0; i < ENTRIES_RECOUNTS_MAX; i++) {
-		uint64_t before = entries_control_sum(map);
-
-		entries_recount_begin(map);
-		entries_recount_words(map);
-		if (entries_control_sum(map) == before)
-			return;
-	}
+	map->segment->recounting = 1;
+	for (int i = 0; i < ENTRIES_RECOUNTS_MAX; i++)
+		if (entries_recount(map))
+			break;
+	map->segment->recounting = 0;
 }

@@ -10,7 +10,7 @@ package tiara_layout_pkg;
   // A package offers more than one module uses.
   /* verilator lint_off UNUSEDPARAM */
 
-  localparam logic [63:0] LayoutId = 64'h55e98b1f9243ec87;
+  localparam logic [63:0] LayoutId = 64'hde57ced7f57fd3ac;
 
   // enum tiara_limit
   localparam int unsigned LineBytes = 64;
@@ -315,7 +315,8 @@ package tiara_layout_pkg;
     logic [47:0][7:0] pad4;
     logic [63:0] sweep_restarts;
     logic [63:0] sweep_claimed;
-    logic [51:0][7:0] pad3;
+    logic [47:0][7:0] pad3;
+    logic [31:0] recounting;
     logic [31:0] tick;
     logic [63:0] tick_next_tsc;
     logic [47:0][7:0] pad2;

@@ -9,16 +9,18 @@
 
 #include "table_world.h"
 
-static int kill_hit = -1; /* which passing of the step between the two */
+static int kill_at = 21;  /* the step between the two */
+static int kill_hit = -1; /* which passing of it */
 
 static void
 step(int n)
 {
-	if (n == 21 && kill_hit-- == 0)
+	if (n == kill_at && kill_hit-- == 0)
 		raise(SIGKILL);
 }
 
 #define TIARA_STEP(n) step(n)
+#include "table/entries.c"
 #include "table/insert.c"
 #include "table/move.c"
 #include "table/sweep.c"
@@ -159,6 +161,33 @@ test_start_without_limits(void)
 	world_free(&w);
 }
 
+/* A start that was killed while it counted has left nonsense: the next one counts, limits or not. */
+static void
+test_start_killed(void)
+{
+	struct world w;
+	pid_t pid;
+
+	world_make(&w, BUCKETS);
+	fill(&w);
+	w.backend[LIMITED].connection_max = 10;
+	pid = fork();
+	CHECK(pid >= 0);
+	if (pid == 0) {
+		kill_at = 23;
+		kill_hit = 0;
+		tiara_entries_start_ctl(&w.map);
+		_exit(0);
+	}
+	CHECK(waitpid(pid, NULL, 0) == pid);
+	CHECK(world_entries_off(&w) > 1);
+	w.backend[LIMITED].connection_max = 0;
+	tiara_entries_start_ctl(&w.map);
+	CHECK(world_entries_off(&w) == 0);
+	CHECK(w.map.segment->recounting == 0);
+	world_free(&w);
+}
+
 int
 main(void)
 {
@@ -173,5 +202,6 @@ main(void)
 		CHECK(kills > 1 && most == 1); /* there is such a moment in each of them */
 	}
 	test_start_without_limits();
+	test_start_killed();
 	return 0;
 }

@@ -9,7 +9,7 @@ from enum import IntEnum, IntFlag
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
-LAYOUT_ID: Final = 0x55E98B1F9243EC87
+LAYOUT_ID: Final = 0xDE57CED7F57FD3AC
 """What a segment, libtiara and tiara-dataplane must agree on."""
 
 
@@ -402,7 +402,8 @@ MEMBERS: Final[Mapping[str, Mapping[str, Member]]] = MappingProxyType(
             "pad2": Member(208, 1, 48, "uint8_t"),
             "tick_next_tsc": Member(256, 8, 0, "uint64_t"),
             "tick": Member(264, 4, 0, "uint32_t"),
-            "pad3": Member(268, 1, 52, "uint8_t"),
+            "recounting": Member(268, 4, 0, "uint32_t"),
+            "pad3": Member(272, 1, 48, "uint8_t"),
             "sweep_claimed": Member(320, 8, 0, "uint64_t"),
             "sweep_restarts": Member(328, 8, 0, "uint64_t"),
             "pad4": Member(336, 1, 48, "uint8_t"),

@@ -402,7 +402,8 @@ struct tiara_segment {
 	/* workers write */
 	uint64_t tick_next_tsc;
 	uint32_t tick; /* seconds that workers ran */
-	uint8_t pad3[52];
+	uint32_t recounting; /* a data plane's start counts entries by backend; not 0: it was killed at it */
+	uint8_t pad3[48];
 	/* workers write */
 	uint64_t sweep_claimed;  /* slices claimed since creation */
 	uint64_t sweep_restarts; /* data-plane starts: a slice may have been left half swept */
