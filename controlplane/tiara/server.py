@@ -29,6 +29,10 @@ from tiara.reconciler import Reconciler
 from tiara.store import SqliteStore
 
 SOCKET_MODE = 0o660
+REQUEST_BYTES_MAX = 32 << 20
+"""A whole configuration of 1000 services with 100 backends each is 5 MB."""
+
+_OPTIONS = (("grpc.so_reuseport", 0), ("grpc.max_receive_message_length", REQUEST_BYTES_MAX))
 _STOP_S = 2.0
 _INSTANCE = re.compile(r"[a-z0-9-]{1,32}", re.ASCII)
 
@@ -102,7 +106,7 @@ async def _metrics(options: Options, reconciler: Reconciler) -> AsyncIterator[No
 
 async def start_api(reconciler: Reconciler, target: str, node: str) -> grpc.aio.Server:
     """A running server on ``target``, "unix:/path" or "address:port"."""
-    server = grpc.aio.server(interceptors=[ErrorInterceptor()], options=[("grpc.so_reuseport", 0)])
+    server = grpc.aio.server(interceptors=[ErrorInterceptor()], options=_OPTIONS)
     add_servicers(server, reconciler, node, program_version())
     mask = os.umask(0o777 & ~SOCKET_MODE)
     try:

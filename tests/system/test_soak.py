@@ -19,7 +19,7 @@ from pathlib import Path
 import grpc
 import pytest
 from testbed.balancer import CONTROLPLANE, DATAPLANE, Balancer
-from testbed.changes import Changes
+from testbed.changes import Changes, declared
 from testbed.disk import Disk, descriptors, private_bytes
 from testbed.topology import HTTP_PORT, Topology, server_address
 from testbed.traffic import HTTP_TARGET, UDP_TARGET, BrokenFlow, Traffic
@@ -37,8 +37,10 @@ LAST_LIFE = 0.7
 
 CONTROLPLANE_GROWS_BYTES = 24 << 20
 DATAPLANE_GROWS_BYTES = 4 << 20
-STORE_BYTES = 16 << 20
+STORE_BYTES = 32 << 20
 QUARANTINE_S = 60.0
+LARGE = range(1, 301)
+LARGE_WRITES_MAX = 60
 KILL_AT_WRITE = Path(__file__).parent / "testbed" / "kill_at_write.py"
 
 
@@ -227,15 +229,26 @@ class Soak:
 
     def kill_with_a_full_disk(self) -> None:
         """A write that has no room is refused by name; a start without room works; room makes it go on."""
-        before = self.balancer.node().stored_revision
         self.disk.fill()
-        error = self._refused(lambda: self.changes.operator.apply(self.changes.declared(900, 0)))
+        before, error = self._write_until_refused()
         assert error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
         assert str(error.details()).startswith(f"no room left for the store {self.disk.store}")
         assert self.balancer.node().stored_revision == before
+        self.changes.revisions.append(before)
         self.balancer.kill(CONTROLPLANE)
         self._restart()
         self.disk.free()
+
+    def _write_until_refused(self) -> tuple[int, grpc.Call]:
+        """The log's file may have room of its own for a while. The revision before, and the refusal."""
+        for number in range(LARGE_WRITES_MAX):
+            before = self.balancer.node().stored_revision
+            try:
+                self.changes.operator.apply(declared(LARGE, weight=number % 2 + 1))
+            except grpc.RpcError as error:
+                assert isinstance(error, grpc.Call)
+                return before, error
+        raise AssertionError("a full disk refuses nothing")
 
     def kill_and_start_read_only(self) -> None:
         """A start on a read-only disk is refused by name; nothing was changed when it can write again."""
@@ -243,7 +256,7 @@ class Soak:
         before = self.disk.check()
         self.disk.set_read_only(True)
         command = self.balancer.topology.command("balancer", *self.balancer.controlplane_command())
-        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=20)
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
         assert done.returncode == 1
         assert f"the store {self.disk.store}" in done.stderr
         assert "Traceback" not in done.stderr
@@ -256,7 +269,7 @@ class Soak:
         before = self.balancer.node().stored_revision
         pid = self.balancer.topology.process(CONTROLPLANE).pid
         subprocess.run(["prlimit", f"--pid={pid}", "--fsize=0:"], check=True)
-        error = self._refused(lambda: self.changes.operator.apply(self.changes.declared(50, 0)))
+        error = self._refused(lambda: self.changes.operator.apply(declared(LARGE)))
         subprocess.run(["prlimit", f"--pid={pid}", "--fsize=unlimited:"], check=True)
         assert error.code() is grpc.StatusCode.INTERNAL
         assert "nothing was changed" in str(error.details())

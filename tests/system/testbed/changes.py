@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import grpc
 from tiara import client
@@ -139,24 +139,25 @@ class Changes:
 
     def apply(self) -> None:
         """What the owner "soak" declares: a few backends and services, or none."""
-        self.operator.apply(self.declared(self._random.randrange(0, 30), self._random.randrange(0, 12)))
-
-    def declared(self, backends: int, services: int) -> cf.Configuration:
-        """So many of a pool of its own."""
-        numbers = self._random.sample(range(1, 1000), backends)
-        return cf.Configuration(
-            owner="soak",
-            backend_pools=[pool_of("bulk", 0)],
-            backends=[
-                backend_of("bulk", f"b{number}", f"198.18.{4 + number // 250}.{number % 250 + 1}")
-                for number in numbers
-            ],
-            virtual_services=[
-                service_of(f"bulk{i}", "bulk", f"tcp:198.18.100.{100 + i}:80") for i in range(services)
-            ],
-        )
+        numbers = self._random.sample(range(1, 1000), self._random.randrange(0, 30))
+        self.operator.apply(declared(numbers, self._random.randrange(0, 12)))
 
     def roll_back(self) -> None:
         """To one of the last revisions."""
         if self.revisions:
             self.operator.roll_back(self._random.choice(self.revisions))
+
+
+def declared(numbers: Iterable[int], services: int = 0, weight: int = 1) -> cf.Configuration:
+    """These backends of a pool of its own, and so many services."""
+    return cf.Configuration(
+        owner="soak",
+        backend_pools=[pool_of("bulk", 0)],
+        backends=[
+            backend_of("bulk", f"b{number}", f"198.18.{4 + number // 250}.{number % 250 + 1}", weight)
+            for number in numbers
+        ],
+        virtual_services=[
+            service_of(f"bulk{i}", "bulk", f"tcp:198.18.100.{100 + i}:80") for i in range(services)
+        ],
+    )

@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 
 from testbed.topology import TestbedError, run
 
-SIZE_BYTES = 24 << 20
+SIZE_BYTES = 48 << 20
 _STEP_BYTES = 4096
 
 
