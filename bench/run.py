@@ -286,11 +286,24 @@ def path_once(run: Run) -> Iterator[Row]:
     yield from flood(run)
 
 
+def policies(run: Run) -> Iterator[Row]:
+    """What each policy costs and gives; no connections are needed."""
+    from policies import measure
+
+    yield from map(row, measure(run.repeats))
+
+
+def nothing(run: Run, connections: int) -> Iterator[Row]:
+    """For groups that are the same for every number of connections."""
+    yield from ()
+
+
 # By name: what is measured once, and what for each number of connections.
 GROUPS: dict[str, tuple[Callable[[Run], Iterator[Row]], Callable[[Run, int], Iterator[Row]]]] = {
     "table": (occupancy, table),
     "path": (path_once, path),
     "bulk": (publish, bulk),
+    "policies": (policies, nothing),
 }
 
 

@@ -72,7 +72,7 @@ async def serve(options: Options) -> None:
     target = claim_address(options.listen, options.insecure)
     store = await SqliteStore.open(options.store)
     try:
-        reconciler = await Reconciler.start(store, options.instance)
+        reconciler = await Reconciler.start(store, options.instance, node=node_id(options.instance))
         try:
             async with _metrics(options, reconciler):
                 await _serve_api(reconciler, target, node_id(options.instance))

@@ -150,6 +150,14 @@ uint64_t control_hash_frontend(const struct tiara_service *record);
 /* Makes all names again from the current generation. */
 void control_names_load(struct tiara_handle *handle);
 
+/* ---- weights.c ---- */
+
+/* 65535 in tenths fits; times a cost of rendezvous hashing it stays below 2^63. */
+#define CONTROL_WEIGHT_MAX UINT32_C(0xffffff)
+/* INVALID: one is over the maximum, or all are 0. */
+enum tiara_status control_check_weights(const uint32_t *weight, uint32_t cnt,
+					struct tiara_error *error);
+
 /* ---- change.c ---- */
 
 enum change_block_no {

@@ -49,8 +49,6 @@ static enum tiara_status
 maglev_check(const uint32_t *offset, const uint32_t *skip, const uint32_t *weight, uint32_t cnt,
 	     uint32_t m, struct tiara_error *error)
 {
-	bool any = false;
-
 	if (!maglev_is_prime(m))
 		return control_error(error, TIARA_INVALID, "m", "m is %u and must be a prime", m);
 	for (uint32_t i = 0; i < cnt; i++) {
@@ -58,12 +56,8 @@ maglev_check(const uint32_t *offset, const uint32_t *skip, const uint32_t *weigh
 			return maglev_invalid("offset", i, "must be less than m", error);
 		if (skip[i] == 0 || skip[i] >= m)
 			return maglev_invalid("skip", i, "must be 1 to m - 1", error);
-		any |= weight[i] != 0;
 	}
-	if (any)
-		return TIARA_OK;
-	return control_error(error, TIARA_INVALID, "weight",
-			     "all weights are 0; no row was filled; such a pool has no table");
+	return control_check_weights(weight, cnt, error);
 }
 
 static uint32_t

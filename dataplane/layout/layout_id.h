@@ -3,6 +3,6 @@
 #ifndef TIARA_LAYOUT_ID_H
 #define TIARA_LAYOUT_ID_H
 
-#define TIARA_LAYOUT_ID UINT64_C(0x20f6d730131e86fd)
+#define TIARA_LAYOUT_ID UINT64_C(0xdeec121cb2c4833f)
 
 #endif

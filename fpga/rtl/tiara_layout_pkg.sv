@@ -10,7 +10,7 @@ package tiara_layout_pkg;
   // A package offers more than one module uses.
   /* verilator lint_off UNUSEDPARAM */
 
-  localparam logic [63:0] LayoutId = 64'h20f6d730131e86fd;
+  localparam logic [63:0] LayoutId = 64'hdeec121cb2c4833f;
 
   // enum tiara_limit
   localparam int unsigned LineBytes = 64;
@@ -164,7 +164,8 @@ package tiara_layout_pkg;
 
   localparam int unsigned BackendBytes = 32;
   typedef struct packed {
-    logic [11:0][7:0] pad;
+    logic [10:0][7:0] pad;
+    logic [7:0] ramp_tenths;
     logic [5:0][7:0] inner_mac;
     logic [15:0] tunnel_port;
     logic [31:0] vni;

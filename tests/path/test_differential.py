@@ -16,7 +16,7 @@ import pytest
 from path_model import ACK, FIN, ICMP, RST, SYN, TCP, UDP, PathModel, mac_octets, octets, with_checksum
 from path_records import Burst, Entry, merged, setups
 from path_runner import PathProgram
-from tiara.domain.layout import Event, State, Status, Verdict
+from tiara.domain.layout import Event, ServiceFlag, State, Status, Verdict
 
 PACKETS = int(os.environ.get("TIARA_PATH_PACKETS", "25000"))
 STRIDE = 20
@@ -119,13 +119,16 @@ class Both:
         self.model.new(self.config)
 
     def publish(self) -> None:
-        """A generation with uses and rows drawn anew."""
+        """A generation with uses, rows and source affinity drawn anew."""
         uses = ["active", "active", "active", "down", "gone"]
         names = list(self.config["backends"])
         change = {
             "backends": {name: {"use": self.random.choice(uses)} for name in names},
             "services": {
-                name: {"rows": self.random.choices(names, k=self.random.choice([0, 1, 7, 13, 13]))}
+                name: {
+                    "rows": self.random.choices(names, k=self.random.choice([0, 1, 7, 13, 13])),
+                    "flags": self.random.choice([0, 0, ServiceFlag.SOURCE_AFFINITY]),
+                }
                 for name in self.config["services"]
             },
         }

@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from threading import Event
 from typing import Any, NoReturn
 
 import grpc
@@ -19,6 +20,8 @@ from google.rpc import error_details_pb2, status_pb2
 from grpc_status import rpc_status
 from tiara.v1 import backend_pool_pb2 as pool_pb
 from tiara.v1 import backend_pool_pb2_grpc as pool_grpc
+from tiara.v1 import configuration_pb2 as configuration_pb
+from tiara.v1 import configuration_pb2_grpc as configuration_grpc
 from tiara.v1 import connection_pb2 as connection_pb
 from tiara.v1 import connection_pb2_grpc as connection_grpc
 from tiara.v1 import node_pb2 as node_pb
@@ -47,6 +50,15 @@ class World:
     push_refusals: dict[int, int] = field(default_factory=dict)
     fail: dict[str, tuple[grpc.StatusCode, str, list[Any]]] = field(default_factory=dict)
     page: int = 2
+    plan: configuration_pb.Plan = field(default_factory=configuration_pb.Plan)
+    exported: configuration_pb.ExportConfigurationResponse = field(
+        default_factory=configuration_pb.ExportConfigurationResponse
+    )
+    revisions: list[configuration_pb.Revision] = field(default_factory=list)
+    events: list[configuration_pb.Event] = field(default_factory=list)
+    # The steps of each watch to come, and how it ends; OK: it is silent from then on.
+    silence: Event = field(default_factory=Event)
+    watches: list[tuple[list[configuration_pb.WatchResponse], grpc.StatusCode]] = field(default_factory=list)
 
     def stored(self, resource: Any, name: str) -> Any:
         """Fills what the server sets."""
@@ -59,6 +71,14 @@ class World:
         resource.etag = f"e{resource.revision}"
         resource.create_time.FromSeconds(CREATED_S)
         return resource
+
+    def updated(self, table: dict[str, Any], wanted: Any, mask: Any, context: Any) -> Any:
+        """Takes the fields that the mask names."""
+        found = find(table, wanted.name, context)
+        if wanted.etag not in ("", found.etag):
+            refuse(context, CODE.ABORTED, f"{wanted.name} has changed: read it again", [])
+        mask.MergeMessage(wanted, found, replace_message_field=True, replace_repeated_field=True)
+        return self.stored(found, wanted.name)
 
     def deleted(self) -> Empty:
         """A delete is a revision too."""
@@ -142,6 +162,10 @@ class Pools(pool_grpc.BackendPoolServiceServicer):
         page, token = self.world.page_of([p for _, p in sorted(self.world.pools.items())], request)
         return pool_pb.ListBackendPoolsResponse(backend_pools=page, next_page_token=token)
 
+    def UpdateBackendPool(self, request: Any, context: Any) -> Any:
+        self.world.heard("UpdateBackendPool", request, context)
+        return self.world.updated(self.world.pools, request.backend_pool, request.update_mask, context)
+
     def DeleteBackendPool(self, request: Any, context: Any) -> Any:
         self.world.heard("DeleteBackendPool", request, context)
         find(self.world.pools, request.name, context)
@@ -177,6 +201,16 @@ class Pools(pool_grpc.BackendPoolServiceServicer):
         page, token = self.world.page_of(members, request)
         return pool_pb.ListBackendsResponse(backends=page, next_page_token=token)
 
+    def UpdateBackend(self, request: Any, context: Any) -> Any:
+        self.world.heard("UpdateBackend", request, context)
+        return self.world.updated(self.world.backends, request.backend, request.update_mask, context)
+
+    def DisableBackend(self, request: Any, context: Any) -> Any:
+        self.world.heard("DisableBackend", request, context)
+        found = find(self.world.backends, request.name, context)
+        found.status.disabled = True
+        return self.world.stored(found, request.name)
+
     def DeleteBackend(self, request: Any, context: Any) -> Any:
         self.world.heard("DeleteBackend", request, context)
         find(self.world.backends, request.name, context)
@@ -192,7 +226,7 @@ class Pools(pool_grpc.BackendPoolServiceServicer):
     def UndrainBackend(self, request: Any, context: Any) -> Any:
         self.world.heard("UndrainBackend", request, context)
         found = find(self.world.backends, request.name, context)
-        found.status.draining = False
+        found.status.draining = found.status.disabled = False
         return self.world.stored(found, request.name)
 
 
@@ -218,6 +252,10 @@ class Services(service_grpc.VirtualServiceServiceServicer):
         self.world.heard("ListVirtualServices", request, context)
         page, token = self.world.page_of([s for _, s in sorted(self.world.services.items())], request)
         return service_pb.ListVirtualServicesResponse(virtual_services=page, next_page_token=token)
+
+    def UpdateVirtualService(self, request: Any, context: Any) -> Any:
+        self.world.heard("UpdateVirtualService", request, context)
+        return self.world.updated(self.world.services, request.virtual_service, request.update_mask, context)
 
     def DeleteVirtualService(self, request: Any, context: Any) -> Any:
         self.world.heard("DeleteVirtualService", request, context)
@@ -302,6 +340,51 @@ class Node(node_grpc.NodeServiceServicer):
         return self.world.statistics
 
 
+class Configurations(configuration_grpc.ConfigurationServiceServicer):
+    """Desired state as a whole: it says what a test has put into the world."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+
+    def PlanConfiguration(self, request: Any, context: Any) -> Any:
+        self.world.heard("PlanConfiguration", request, context)
+        return self.world.plan
+
+    def ApplyConfiguration(self, request: Any, context: Any) -> Any:
+        self.world.heard("ApplyConfiguration", request, context)
+        self.world.stored(pool_pb.Backend(), "")
+        return configuration_pb.ApplyConfigurationResponse(
+            revision=self.world.node.stored_revision, changes=self.world.plan.changes
+        )
+
+    def ExportConfiguration(self, request: Any, context: Any) -> Any:
+        self.world.heard("ExportConfiguration", request, context)
+        return self.world.exported
+
+    def GetRevision(self, request: Any, context: Any) -> Any:
+        self.world.heard("GetRevision", request, context)
+        table = {str(found.revision): found for found in self.world.revisions}
+        return find(table, str(request.revision), context)
+
+    def ListRevisions(self, request: Any, context: Any) -> Any:
+        self.world.heard("ListRevisions", request, context)
+        page, token = self.world.page_of(self.world.revisions, request)
+        return configuration_pb.ListRevisionsResponse(revisions=page, next_page_token=token)
+
+    def ListEvents(self, request: Any, context: Any) -> Any:
+        self.world.heard("ListEvents", request, context)
+        page, token = self.world.page_of(self.world.events, request)
+        return configuration_pb.ListEventsResponse(events=page, next_page_token=token)
+
+    def Watch(self, request: Any, context: Any) -> Iterator[Any]:
+        self.world.heard("Watch", request, context)
+        steps, code = self.world.watches.pop(0)
+        yield from steps
+        if code == CODE.OK:
+            self.world.silence.wait(20)
+        refuse(context, code, "the watch ends", [])
+
+
 @contextmanager
 def serving(socket: Path) -> Iterator[World]:
     """A fake that listens on this unix socket."""
@@ -311,6 +394,7 @@ def serving(socket: Path) -> Iterator[World]:
     service_grpc.add_VirtualServiceServiceServicer_to_server(Services(world), server)
     connection_grpc.add_ConnectionServiceServicer_to_server(Connections(world), server)
     node_grpc.add_NodeServiceServicer_to_server(Node(world), server)
+    configuration_grpc.add_ConfigurationServiceServicer_to_server(Configurations(world), server)
     server.add_insecure_port(f"unix:{socket}")
     server.start()
     try:

@@ -324,6 +324,39 @@ test_list_and_count(void)
 	world_end(&w);
 }
 
+/* Under source affinity one row is right for a client, whatever its port. */
+static void
+test_differ_by_source_affinity(void)
+{
+	enum { PORTS = 64 };
+	struct tiara_service_spec s = world_service(0, 0);
+	struct tiara_packed_connection r[PORTS];
+	uint32_t row, idx[2] = {0, 1};
+	struct tiara_change *change;
+	struct tiara_usage usage;
+	uint8_t result[PORTS];
+	struct world w;
+
+	connections_world(&w);
+	row = tiara_select_row(connections_record(5).client_addr, 0, world_root(&w)->select_secret,
+			       101);
+	for (uint16_t i = 0; i < PORTS; i++) {
+		r[i] = connections_record(5);
+		r[i].client_port = htons((uint16_t)(4000 + i));
+		r[i].backend_pos = htonl(row % 2);
+	}
+	CHECK_OK(connections_push(&w, r, PORTS, TIARA_CONFLICT_KEEP, result));
+	CHECK_OK(tiara_connections_count(w.control, NULL, NULL, &usage, &world_error));
+	CHECK(usage.differ > PORTS / 4);
+	s.record.flags = TIARA_SERVICE_SOURCE_AFFINITY;
+	change = world_begin(&w);
+	world_put_service(change, &s, idx, 2);
+	world_commit(change);
+	CHECK_OK(tiara_connections_count(w.control, NULL, NULL, &usage, &world_error));
+	CHECK(usage.live == PORTS && usage.differ == 0);
+	world_end(&w);
+}
+
 /* Expired connections, and those of removed services, are neither found, listed nor counted. */
 static void
 test_dead_connections_are_not_shown(void)
@@ -461,6 +494,7 @@ main(void)
 	test_push_replaces_in_order();
 	test_push_full();
 	test_list_and_count();
+	test_differ_by_source_affinity();
 	test_dead_connections_are_not_shown();
 	test_counters();
 	test_reader_sees_whole_generations();

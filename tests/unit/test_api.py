@@ -104,6 +104,20 @@ async def test_http_check_comes_back(api: Api) -> None:
             assert created.health_check.http == bp.HttpCheck(port=80, path="/", expected_statuses=every)
 
 
+@pytest.mark.parametrize("policy", [policy for policy in bp.SelectionPolicy.values() if policy])
+async def test_policies_come_back(api: Api, policy: bp.SelectionPolicy.ValueType) -> None:
+    """Every policy with its options, as given; each is part of the etag."""
+    wanted = bp.BackendPool(
+        forwarding_mode=bp.FORWARDING_MODE_L2_DIRECT_RETURN, policy=policy, source_affinity=True
+    )
+    wanted.slow_start.duration.FromMilliseconds(1500)
+    request = bp.CreateBackendPoolRequest(backend_pool_id="web", backend_pool=wanted)
+    created = await api.pools.CreateBackendPool(request)
+    assert (created.policy, created.source_affinity) == (policy, True)
+    assert created.slow_start == wanted.slow_start
+    assert await api.pools.GetBackendPool(bp.GetBackendPoolRequest(name=created.name)) == created
+
+
 async def test_names_and_server_fields_in_requests_are_ignored(api: Api) -> None:
     """A client may send back what it has read."""
     pool = await make_pool(api)

@@ -197,7 +197,7 @@ async def test_a_stale_plan_is_refused(api: Api) -> None:
     """Whatever moved the store."""
     found = await plan(api, *WEB)
     await apply(api, pool("other"), owner="dev")
-    await refused(apply(api, *WEB, plan_revision=found.revision or 99), grpc.StatusCode.ABORTED, "plan again")
+    await refused(apply(api, *WEB, plan_revision=found.revision), grpc.StatusCode.ABORTED, "plan again")
     found = await plan(api, *WEB)
     assert (await apply(api, *WEB, plan_revision=found.revision)).revision == 2
 

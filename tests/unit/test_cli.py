@@ -97,15 +97,19 @@ def test_pool_create_sends_what_was_asked(tiara: Tiara, world: World) -> None:
     result = tiara(
         "pool create far --mode vxlan --vni 7 --vxlan-port 4790 --inner-mac 02:00:00:00:00:01"
         " --check-tcp 80 --interval 5s --timeout 250ms --rise 4 --fall 5 --rows 4093 --fail-open"
+        " --policy rendezvous --source-affinity --slow-start 1m30s"
     )
     assert result.stdout == "pool far created (revision 1, applied as generation 1)\n"
     expected = backend_pool_pb2.BackendPool(
         forwarding_mode=backend_pool_pb2.FORWARDING_MODE_VXLAN,
         vxlan=backend_pool_pb2.VxlanOptions(vni=7, port=4790, inner_mac="02:00:00:00:00:01"),
+        policy=backend_pool_pb2.SELECTION_POLICY_RENDEZVOUS,
+        source_affinity=True,
         selection_rows=4093,
         fail_open=True,
         health_check=backend_pool_pb2.HealthCheck(tcp=backend_pool_pb2.TcpCheck(port=80), rise=4, fall=5),
     )
+    expected.slow_start.duration.FromSeconds(90)
     expected.health_check.interval.FromSeconds(5)
     expected.health_check.timeout.FromMilliseconds(250)
     sent = world.requests[0]
@@ -242,32 +246,48 @@ def test_pool_tables(tiara: Tiara, filled: World) -> None:
         web   l2     maglev  auto  tcp 80         3     1
         """)
     assert tiara("pool get far").stdout == golden("""
-        Pool          far
-        Mode          vxlan
-        Tunnel        vni 7 port 4789 to 02:54:49:41:52:41
-        Policy        maglev
-        Rows          auto
-        Health check  none: every backend counts as up
-        Fail open     yes
-        Created       2026-01-02T03:04:05Z
-        Revision      2
-        Uid           00000000000000000000000000000002
-        Etag          e2
+        Pool             far
+        Mode             vxlan
+        Tunnel           vni 7 port 4789 to 02:54:49:41:52:41
+        Policy           maglev
+        Source affinity  no
+        Rows             auto
+        Health check     none: every backend counts as up
+        Fail open        yes
+        Created          2026-01-02T03:04:05Z
+        Revision         2
+        Uid              00000000000000000000000000000002
+        Etag             e2
         """)
-    check = tiara("pool get web").stdout.splitlines()[4]
-    assert check == "Health check  tcp 80 every 500ms, failed after 1s, up after 2, down after 3"
+    check = tiara("pool get web").stdout.splitlines()[5]
+    assert check == "Health check     tcp 80 every 500ms, failed after 1s, up after 2, down after 3"
+
+
+def test_policies_are_shown(tiara: Tiara, world: World) -> None:
+    """Each policy by its short name, with what goes with it; a backend that ramps says how far it is."""
+    tiara("pool create web --mode l2 --policy wrr --source-affinity --slow-start 90s")
+    shown = tiara("pool get web").stdout.splitlines()
+    assert [line.split("  ")[0] + ": " + line.split()[-1] for line in shown[2:5]] == [
+        "Policy: wrr",
+        "Source affinity: yes",
+        "Slow start: 1m30s",
+    ]
+    tiara("backend create web/b1 --address 198.18.0.11")
+    world.backends["backendPools/web/backends/b1"].status.ramp_percent = 30
+    assert "ramping 30 %" in tiara("backend list web").stdout
 
 
 def test_pool_wide_table(tiara: Tiara, filled: World) -> None:
     """-o wide adds columns on the right."""
     lines = tiara("pool list -o wide").stdout.splitlines()
     assert lines[0] == (
-        "Pool  Mode   Policy  Rows  Check   Backends  Down  Fail open"
+        "Pool  Mode   Policy  Rows  Check   Backends  Down  Affinity  Slow start  Fail open"
         "  Tunnel                                Revision  Created               Uid"
     )
     assert lines[1] == (
-        "far   vxlan  maglev  auto  -              1     0  yes        vni 7 port 4789 to 02:54:49:41:52:41"
-        "         2  2026-01-02T03:04:05Z  00000000000000000000000000000002"
+        "far   vxlan  maglev  auto  -              1     0  no        -           yes        "
+        "vni 7 port 4789 to 02:54:49:41:52:41  "
+        "       2  2026-01-02T03:04:05Z  00000000000000000000000000000002"
     )
 
 
@@ -581,6 +601,8 @@ def test_json_is_proto_json_with_zeros(tiara: Tiara, filled: World) -> None:
         "draining": False,
         "drained": False,
         "reason": "connect: refused",
+        "disabled": False,
+        "rampPercent": 0,
     }
     parsed = json_format.Parse(json.dumps(found), backend_pool_pb2.ListBackendsResponse())
     assert parsed.backends[2].address == "198.18.0.13"

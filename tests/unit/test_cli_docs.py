@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "api.md"
 README = ROOT / "README.md"
 PACKAGES = str(Path(tiara.__file__).parents[1])
-FENCE = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+FENCE = re.compile(r"^```([\w-]+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 # Stands for jq where it is not installed; knows the page's one filter.
 JQ = """
@@ -80,7 +80,7 @@ def sessions(block: str) -> list[tuple[str, str]]:
 @pytest.mark.parametrize(
     ("page", "languages"),
     [
-        (README, ["console", "python"]),
+        (README, ["console", "python", "yaml", "shell-session"]),
         (PAGE, ["console", "python", "console", "python", "console", "console"]),
     ],
 )
@@ -94,6 +94,7 @@ def run_examples(shell: Shell, page: Path) -> None:
     for language, block in blocks(page):
         if language == "python":
             shell.run(sys.executable, "-c", block)
+        if language != "console":  # test_cli_server.py has the others
             continue
         for command, expected in sessions(block):
             assert shell.run("bash", "-c", command) == expected, command

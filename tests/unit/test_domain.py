@@ -14,8 +14,10 @@ from tiara.domain.model import (
     Forwarding,
     Frontend,
     HealthCheck,
+    Policy,
     Pool,
     Protocol,
+    SlowStart,
     Timeouts,
     VirtualService,
     Vxlan,
@@ -75,6 +77,8 @@ def test_bad_macs(text: str) -> None:
         (replace(POOL, health_check=HealthCheck(80, timeout_ms=60_001)), "health_check.timeout"),
         (replace(POOL, health_check=HealthCheck(80, rise=101)), "health_check.rise"),
         (replace(POOL, health_check=HealthCheck(80, fall=0)), "health_check.fall"),
+        (replace(POOL, slow_start=SlowStart(999)), "slow_start.duration"),
+        (replace(POOL, slow_start=SlowStart(86_400_001)), "slow_start.duration"),
         (replace(BACKEND, address="198.18.0.011"), "address"),
         (replace(BACKEND, port=80), "port"),
         (replace(BACKEND, weight=65536), "weight"),
@@ -108,6 +112,12 @@ def test_etag_covers_desired_fields_only() -> None:
     assert replace(BACKEND, weight=2).etag != BACKEND.etag
     assert replace(BACKEND, uid="1" * 32).etag != BACKEND.etag
     assert replace(POOL, fail_open=True).etag != POOL.etag
+    for changed in (
+        {"policy": Policy.RENDEZVOUS},
+        {"source_affinity": True},
+        {"slow_start": SlowStart(1000)},
+    ):
+        assert replace(POOL, **changed).etag != POOL.etag
     assert replace(SERVICE, timeouts=Timeouts(udp=5)).etag != SERVICE.etag
 
 

@@ -16,7 +16,7 @@ from tiara.domain.model import Protocol
 from tiara.native import NativeError, Segment, layout_id, maglev_fill
 from tiara.native import segment as native
 from tiara.native.values import Flow
-from tiara.planner import fill_plain
+from tiara.planner.maglev import fill_plain
 
 B1 = BackendSpec("web", "b1", "01" * 16, "198.18.0.11", Use.ACTIVE, Forward.L2)
 B2 = BackendSpec("web", "b2", "02" * 16, "198.18.0.12", Use.DOWN, Forward.VXLAN, 7, 4790, "02:00:00:00:00:01")

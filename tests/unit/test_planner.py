@@ -12,8 +12,8 @@ from tiara.domain.dataplane import EMPTY_TABLE
 from tiara.domain.layout import Forward, Use
 from tiara.domain.model import Backend, Forwarding, Frontend, Pool, Protocol, VirtualService, Vxlan
 from tiara.domain.selection import rows_for
-from tiara.planner import PoolInput, PoolPlan, Seen, fill_plain, plan_pool, plan_service, shares
-from tiara.planner.maglev import permutation, row_maker
+from tiara.planner import PLAIN, PoolInput, PoolPlan, Seen, plan_pool, plan_service, row_maker, shares
+from tiara.planner.maglev import permutation
 
 SECRET = bytes(range(16))
 POOL = Pool("web", "a" * 32, Forwarding.L2, selection_rows=1021)
@@ -26,7 +26,7 @@ def make(name: str, weight: int = 1) -> Backend:
 
 
 def plan(*backends: tuple[Backend, Seen], pool: Pool = POOL, secret: bytes = SECRET) -> PoolPlan:
-    return plan_pool(PoolInput(pool, backends), row_maker(secret, fill_plain))
+    return plan_pool(PoolInput(pool, backends), row_maker(secret, PLAIN))
 
 
 def uses(planned: PoolPlan) -> dict[str, Use]:

@@ -6,13 +6,16 @@ from __future__ import annotations
 import asyncio
 import time
 from array import array
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from conftest import FakeDataplane
 from tiara.domain.dataplane import BackendSpec
 from tiara.domain.errors import DeadlineExceeded, InvalidField, Unavailable
+from tiara.domain.history import Record
 from tiara.domain.layout import OnConflict, Use
 from tiara.domain.model import (
     Backend,
@@ -20,14 +23,16 @@ from tiara.domain.model import (
     Frontend,
     Health,
     HealthCheck,
+    Policy,
     Pool,
     Protocol,
+    SlowStart,
     VirtualService,
 )
 from tiara.native import Segment
 from tiara.native import segment as native
 from tiara.reconciler import PushBackend, PushService, Reconciler
-from tiara.store import SqliteStore
+from tiara.store import Put, SqliteStore
 
 FRONTEND = Frontend("198.18.100.1", Protocol.TCP, 80)
 
@@ -88,15 +93,20 @@ def held(path: Path) -> dict[str, BackendSpec]:
         segment.detach()
 
 
-def selected(path: Path) -> set[str]:
-    """Backends in the selection table of the only service."""
+def rows_of(path: Path) -> Counter[str]:
+    """How many rows of the only service's table each backend has."""
     segment = Segment.attach(path)
     try:
         names = {slot.idx: slot.spec.backend for slot in segment.backends()}
         (service,) = segment.services()
-        return {names[idx] for idx in array("I", segment.service_rows(service.idx))}
+        return Counter(names[idx] for idx in array("I", segment.service_rows(service.idx)))
     finally:
         segment.detach()
+
+
+def selected(path: Path) -> set[str]:
+    """Backends in the selection table of the only service."""
+    return set(rows_of(path))
 
 
 def generation(path: Path) -> int:
@@ -114,6 +124,11 @@ async def until(condition: Callable[[], object]) -> None:
     while not condition():
         assert time.monotonic() < deadline
         await asyncio.sleep(0.01)
+
+
+async def ramp_of(path: Path, backend: str, tenths: int) -> None:
+    """Waits until so many tenths of its weight count."""
+    await until(lambda: held(path)[backend].ramp_tenths == tenths)
 
 
 async def test_writes_reach_the_segment(dataplane: FakeDataplane, start: Start, segment_path: Path) -> None:
@@ -316,6 +331,132 @@ async def test_deleted_service_leaves(dataplane: FakeDataplane, start: Start, se
     segment = Segment.attach(segment_path)
     assert [slot.spec.service for slot in segment.services()] == ["other"]
     segment.detach()
+
+
+async def ramping(
+    reconciler: Reconciler, clock: Clock, policy: Policy = Policy.RENDEZVOUS, check: HealthCheck | None = None
+) -> Backend:
+    """Pool "web" with b0 and b1 at their whole weight, and b2 that begins a ramp of 9 s now."""
+    pool = Pool(
+        "web",
+        "",
+        Forwarding.L2,
+        policy=policy,
+        selection_rows=1021,
+        health_check=check,
+        slow_start=SlowStart(9000),
+    )
+    await reconciler.wait_applied(await fill(reconciler, backends=2, pool=pool), 10)
+    clock.ms += 9000
+    await asyncio.sleep(0)
+    fresh = await reconciler.configuration.create_backend(Backend("web", "b2", "", "198.18.0.13"))
+    await reconciler.wait_applied(fresh.revision, 10)
+    return fresh
+
+
+@pytest.mark.parametrize("policy", Policy)
+async def test_slow_start(
+    dataplane: FakeDataplane, start: Start, segment_path: Path, clock: Clock, policy: Policy
+) -> None:
+    """A new backend comes to its share in ten steps by itself, and then nothing more is published."""
+    fresh = await ramping(reconciler := await start(), clock, policy)
+    seen = []
+    for step in range(1, 11):
+        await ramp_of(segment_path, "b2", step)
+        seen.append(rows_of(segment_path)["b2"])
+        assert reconciler.status(fresh).ramp_percent == (10 * step if step < 10 else 0)
+        clock.ms += 1000
+    wanted = [1021 * step / (20 + step) for step in range(1, 11)]
+    assert seen == pytest.approx(wanted, abs=45)
+    assert seen == sorted(seen)
+    before = generation(segment_path)
+    clock.ms += 100_000
+    await asyncio.sleep(0.5)
+    assert generation(segment_path) == before
+
+
+async def test_slow_start_survives_a_restart(
+    dataplane: FakeDataplane, start: Start, segment_path: Path, clock: Clock
+) -> None:
+    """Another control plane goes on with the step it finds, rewrites nothing, and ends the ramp."""
+    await ramping(await start(), clock)
+    clock.ms += 4500
+    await ramp_of(segment_path, "b2", 5)
+    before, rows = generation(segment_path), rows_of(segment_path)
+    reconciler = await start()
+    await reconciler.wait_applied(0, 10)
+    assert (generation(segment_path), rows_of(segment_path)) == (before, rows)
+    clock.ms += 1000
+    await ramp_of(segment_path, "b2", 6)
+    clock.ms += 4000
+    await ramp_of(segment_path, "b2", 10)
+
+
+@pytest.mark.parametrize("how", ["drain", "down"])
+async def test_slow_start_after_coming_back(
+    dataplane: FakeDataplane, start: Start, segment_path: Path, clock: Clock, how: str
+) -> None:
+    """A backend that was drained or down ramps up again; the others keep their whole weight."""
+    check = HealthCheck(9, 300_000, rise=1, fall=1)
+    backend = await ramping(reconciler := await start(), clock, check=check)
+    clock.ms += 9000
+    await ramp_of(segment_path, "b2", 10)
+    if how == "drain":
+        await reconciler.configuration.drain_backend("web", "b2", None)
+    else:
+        reconciler._probed(backend.uid, Health.DOWN, "connect: refused")
+    await until(lambda: selected(segment_path) == {"b0", "b1"})
+    assert held(segment_path)["b2"].ramp_tenths == 0
+    if how == "drain":
+        await reconciler.configuration.undrain_backend("web", "b2")
+    else:
+        reconciler._probed(backend.uid, Health.UP, "")
+    await ramp_of(segment_path, "b2", 1)
+    assert {name: spec.ramp_tenths for name, spec in held(segment_path).items()} == {
+        "b0": 10,
+        "b1": 10,
+        "b2": 1,
+    }
+
+
+async def test_undrained_while_away_ramps(
+    dataplane: FakeDataplane, start: Start, segment_path: Path, clock: Clock, store: SqliteStore
+) -> None:
+    """A control plane killed between storing an undrain and applying it: the next one begins the ramp."""
+    await ramping(reconciler := await start(), clock)
+    clock.ms += 9000
+    await ramp_of(segment_path, "b2", 10)
+    drained = await reconciler.configuration.drain_backend("web", "b2", None)
+    await reconciler.wait_applied(drained.revision, 10)
+    await reconciler.close()
+    record = Record(clock.ms, "test", "", "BackendPoolService/UndrainBackend", "", "d")
+    await store.commit([Put(replace(drained, drain=None), drained.revision)], record)
+    await start()
+    await until(lambda: selected(segment_path) == {"b0", "b1", "b2"})
+    assert held(segment_path)["b2"].ramp_tenths == 1
+
+
+async def test_without_slow_start_a_weight_counts_at_once(
+    dataplane: FakeDataplane, start: Start, segment_path: Path
+) -> None:
+    """No ramp unless it was asked for."""
+    await (reconciler := await start()).wait_applied(await fill(reconciler), 10)
+    assert {spec.ramp_tenths for spec in held(segment_path).values()} == {10}
+
+
+async def test_source_affinity_reaches_the_service(
+    dataplane: FakeDataplane, start: Start, segment_path: Path
+) -> None:
+    """The pool's wish is a flag of each of its services' records, and a restart finds it equal."""
+    pool = Pool("web", "", Forwarding.L2, selection_rows=1021, source_affinity=True)
+    await (reconciler := await start()).wait_applied(await fill(reconciler, pool=pool), 10)
+    segment = Segment.attach(segment_path)
+    assert [slot.spec.source_affinity for slot in segment.services()] == [True]
+    segment.detach()
+    before = generation(segment_path)
+    reconciler = await start()
+    await reconciler.wait_applied(0, 10)
+    assert generation(segment_path) == before
 
 
 CHECKED = Pool(

@@ -7,6 +7,7 @@ A second implementation joins the contract by one more line in ``OPENERS``.
 from __future__ import annotations
 
 import asyncio
+import json
 import shutil
 import sqlite3
 import subprocess
@@ -26,13 +27,16 @@ from tiara.domain.model import (
     Frontend,
     HealthCheck,
     HttpCheck,
+    Policy,
     Pool,
     Protocol,
+    SlowStart,
     Timeouts,
     VirtualService,
     Vxlan,
 )
 from tiara.store import Bounds, Delete, Put, Snapshot, SqliteStore, Store
+from tiara.store.codec import decode, encode
 
 POOL = Pool("web", "a" * 32, Forwarding.VXLAN, Vxlan(7), health_check=HealthCheck(80), create_ms=5)
 BACKEND = Backend("web", "b1", "b" * 32, "198.18.0.11", weight=3, drain=Drain(99), create_ms=6)
@@ -41,6 +45,14 @@ HTTP_POOL = Pool(
     "d" * 32,
     Forwarding.L2,
     health_check=HealthCheck(443, http=HttpCheck("/up", "a.example", ((200, 204), (401, 401)), True, True)),
+)
+RAMPING_POOL = Pool(
+    "slow",
+    "e" * 32,
+    Forwarding.L2,
+    policy=Policy.RENDEZVOUS,
+    source_affinity=True,
+    slow_start=SlowStart(90_000),
 )
 SERVICE = VirtualService(
     "web", "c" * 32, (Frontend("198.18.100.1", Protocol.UDP, 53),), "web", Timeouts(udp=9), create_ms=7
@@ -89,15 +101,22 @@ async def test_everything_survives_a_restart(reopen: Callable[[], Awaitable[Stor
     """Resources come back as they were written, with the revision of their last write."""
     store = await reopen()
     assert await store.commit([Put(POOL, 0), Put(BACKEND, 0)], RECORD) == 1
-    assert await store.commit([Put(SERVICE, 0), Put(HTTP_POOL, 0)], RECORD) == 2
+    assert await store.commit([Put(SERVICE, 0), Put(HTTP_POOL, 0), Put(RAMPING_POOL, 0)], RECORD) == 2
     expected = Snapshot(
         2,
-        (replace(HTTP_POOL, revision=2), replace(POOL, revision=1)),
+        (replace(HTTP_POOL, revision=2), replace(RAMPING_POOL, revision=2), replace(POOL, revision=1)),
         (replace(BACKEND, revision=1),),
         (replace(SERVICE, revision=2),),
     )
     assert await store.load() == expected
     assert await (await reopen()).load() == expected
+
+
+def test_records_of_before_have_defaults() -> None:
+    """A pool that was stored before there were affinity and slow start has neither."""
+    fields = json.loads(encode(POOL))
+    del fields["source_affinity"], fields["slow_start"]
+    assert decode(POOL.name, json.dumps(fields), 3) == replace(POOL, revision=3)
 
 
 async def test_revision_never_goes_back(reopen: Callable[[], Awaitable[Store]]) -> None:

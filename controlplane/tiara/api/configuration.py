@@ -4,16 +4,21 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
+from contextlib import aclosing
 from dataclasses import replace
 from typing import Any
+
+import grpc
 
 from tiara.api.calls import call_of
 from tiara.api.convert import backend_in, pool_in, service_in, timestamp
 from tiara.api.difference import change_out, resource_out
 from tiara.api.fields import under
+from tiara.api.history import list_events
 from tiara.api.pages import Token, after, page_size
+from tiara.api.watch import watch
 from tiara.domain.checks import check_id
-from tiara.domain.errors import InvalidField, Unimplemented
+from tiara.domain.errors import InvalidField
 from tiara.domain.history import Entry
 from tiara.domain.model import Backend, Drain, Pool, Resource, VirtualService
 from tiara.domain.names import (
@@ -48,9 +53,8 @@ class ConfigurationServicer(configuration_pb2_grpc.ConfigurationServiceServicer)
         """Applies a configuration, or goes back to a revision."""
         call = call_of("ConfigurationService/ApplyConfiguration", request)
         seen, wanted = await self._wanted(request)
-        written = await self._configuration.apply(
-            wanted, request.plan_revision or seen, request.allow_removal, call
-        )
+        at = request.plan_revision if request.HasField("plan_revision") else seen
+        written = await self._configuration.apply(wanted, at, request.allow_removal, call)
         return pb.ApplyConfigurationResponse(
             revision=written.revision, changes=[change_out(one) for one in written.differences]
         )
@@ -88,20 +92,23 @@ class ConfigurationServicer(configuration_pb2_grpc.ConfigurationServiceServicer)
 
     async def ListEvents(self, request: pb.ListEventsRequest, context: object) -> pb.ListEventsResponse:
         """What happened by itself."""
-        raise Unimplemented("events are not listed yet")
+        return await list_events(self._reconciler, request)
 
-    async def Watch(self, request: pb.WatchRequest, context: object) -> AsyncIterator[pb.WatchResponse]:
+    async def Watch(
+        self, request: pb.WatchRequest, context: grpc.aio.ServicerContext[Any, Any]
+    ) -> AsyncIterator[pb.WatchResponse]:
         """Desired state, and every change of it from then on."""
-        raise Unimplemented("there is no watch yet")
-        yield
+        async with aclosing(watch(self._reconciler, request, context)) as responses:
+            async for response in responses:
+                yield response
 
     async def _wanted(
         self, request: pb.PlanConfigurationRequest | pb.ApplyConfigurationRequest
-    ) -> tuple[int, Wanted]:
-        """What is to be, and the revision it was worked out from (0: any)."""
+    ) -> tuple[int | None, Wanted]:
+        """What is to be, and the revision it was worked out from (None: any)."""
         match request.WhichOneof("source"):
             case "configuration":
-                return 0, wanted_in(request.configuration, request.whole)
+                return None, wanted_in(request.configuration, request.whole)
             case "rollback_revision":
                 now, state = await self._configuration.state_at(request.rollback_revision)
                 return now, Wanted("", tuple((value, value.name) for value in state), whole=True)

@@ -20,6 +20,7 @@ from tiara.domain.model import (
     Policy,
     Pool,
     Protocol,
+    SlowStart,
     Timeouts,
     VirtualService,
     Vxlan,
@@ -36,12 +37,15 @@ _FORWARDING = {
 _POLICY = {
     backend_pool_pb2.SELECTION_POLICY_UNSPECIFIED: Policy.MAGLEV,
     backend_pool_pb2.SELECTION_POLICY_MAGLEV: Policy.MAGLEV,
+    backend_pool_pb2.SELECTION_POLICY_WEIGHTED_ROUND_ROBIN: Policy.WEIGHTED_ROUND_ROBIN,
+    backend_pool_pb2.SELECTION_POLICY_RENDEZVOUS: Policy.RENDEZVOUS,
 }
 _PROTOCOL = {
     virtual_service_pb2.PROTOCOL_TCP: Protocol.TCP,
     virtual_service_pb2.PROTOCOL_UDP: Protocol.UDP,
 }
 _FORWARDING_OUT = {value: key for key, value in _FORWARDING.items()}
+_POLICY_OUT = {value: key for key, value in _POLICY.items()}
 _PROTOCOL_OUT = {value: key for key, value in _PROTOCOL.items()}
 _HEALTH_OUT = {
     Health.UNKNOWN: backend_pool_pb2.HEALTH_STATE_UNSPECIFIED,
@@ -73,10 +77,21 @@ def pool_in(pool_id: str, message: backend_pool_pb2.BackendPool) -> Pool:
         raise _unknown("forwarding_mode", message.forwarding_mode, "L2_DIRECT_RETURN, VXLAN or IPIP")
     policy = _POLICY.get(message.policy)
     if policy is None:
-        raise _unknown("policy", message.policy, "MAGLEV")
+        raise _unknown("policy", message.policy, "MAGLEV, WEIGHTED_ROUND_ROBIN or RENDEZVOUS")
     vxlan = _vxlan_in(message.vxlan) if message.HasField("vxlan") else None
     check = _health_check_in(message.health_check) if message.HasField("health_check") else None
-    return Pool(pool_id, "", forwarding, vxlan, policy, message.selection_rows, check, message.fail_open)
+    return Pool(
+        pool_id,
+        "",
+        forwarding,
+        vxlan,
+        policy,
+        message.selection_rows,
+        check,
+        message.fail_open,
+        source_affinity=message.source_affinity,
+        slow_start=_slow_start_in(message.slow_start) if message.HasField("slow_start") else None,
+    )
 
 
 def pool_out(pool: Pool) -> backend_pool_pb2.BackendPool:
@@ -85,14 +100,17 @@ def pool_out(pool: Pool) -> backend_pool_pb2.BackendPool:
         name=pool.name,
         uid=pool.uid,
         forwarding_mode=_FORWARDING_OUT[pool.forwarding],
-        policy=backend_pool_pb2.SELECTION_POLICY_MAGLEV,
+        policy=_POLICY_OUT[pool.policy],
         selection_rows=pool.selection_rows,
         fail_open=pool.fail_open,
         owner=pool.owner,
         etag=pool.etag,
         create_time=timestamp(pool.create_ms),
         revision=pool.revision,
+        source_affinity=pool.source_affinity,
     )
+    if pool.slow_start:
+        message.slow_start.duration.CopyFrom(_duration(pool.slow_start.duration_ms))
     if pool.vxlan:
         message.vxlan.CopyFrom(
             backend_pool_pb2.VxlanOptions(
@@ -118,6 +136,7 @@ def backend_out(backend: Backend, status: BackendStatus) -> backend_pool_pb2.Bac
         drained=status.drained,
         reason=status.reason,
         disabled=status.disabled,
+        ramp_percent=status.ramp_percent,
     )
     if status.drain_deadline_ms is not None:
         seen.drain_deadline.CopyFrom(timestamp(status.drain_deadline_ms))
@@ -219,6 +238,12 @@ def _vxlan_in(message: backend_pool_pb2.VxlanOptions) -> Vxlan:
         message.port or standard.port,
         message.inner_mac or standard.inner_mac,
     )
+
+
+def _slow_start_in(message: backend_pool_pb2.SlowStart) -> SlowStart:
+    if not message.HasField("duration"):
+        raise InvalidField("slow_start.duration", "must be set")
+    return SlowStart(duration_ms("slow_start.duration", message.duration))
 
 
 def _health_check_in(message: backend_pool_pb2.HealthCheck) -> HealthCheck:

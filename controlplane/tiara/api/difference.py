@@ -63,7 +63,9 @@ def _flat(value: Resource | None) -> dict[str, str]:
         return {}
     fields = MessageToDict(resource_out(value), preserving_proto_field_name=True)
     found: dict[str, str] = {}
-    _walk("", {name: field for name, field in fields.items() if name not in _NOT_DESIRED}, found)
+    # A status without an override has nothing to say.
+    desired = {name: field for name, field in fields.items() if name not in _NOT_DESIRED and field != {}}
+    _walk("", desired, found)
     return found
 
 

@@ -132,12 +132,14 @@ def health_text(found: pb.Backend) -> Text:
 
 
 def state_text(found: pb.Backend) -> Text:
-    """active, disabled, draining, draining 28s (until its connections are moved) or drained."""
+    """active, ramping 30 % (of its weight), disabled, draining, draining 28s (until drained), drained."""
     status = found.status
     if status.drained:
         return Text("drained", "yellow")
     if not status.draining:
-        return Text("disabled", "yellow") if status.disabled else Text("active")
+        if status.disabled:
+            return Text("disabled", "yellow")
+        return Text(f"ramping {status.ramp_percent} %", "cyan") if status.ramp_percent else Text("active")
     if not status.HasField("drain_deadline"):
         return Text("draining", "yellow")
     return Text(f"draining {values.duration(values.until(status.drain_deadline))}", "yellow")

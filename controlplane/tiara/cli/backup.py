@@ -26,17 +26,21 @@ def export(session: Session, owner: str) -> None:
     tiara export --owner shop > lb.yaml
     tiara plan -f lb.yaml
     """
-    found = _fetch(session, owner)
-    click.echo(lbfile.dump(lbfile.wishes(found.configuration, whole=False)), nl=False)
+    found = _fetch(session, owner).configuration
+    owners = lbfile.owners(found)
+    if len(owners) == 1:
+        found.owner = owners[0]
+    header = [] if found.owner else [_no_owner(owners)]
+    click.echo(lbfile.dump(lbfile.wishes(found, whole=False), header), nl=False)
 
 
 @click.command()
 @click.argument("file", type=click.Path(dir_okay=False, allow_dash=True, path_type=Path))
 @click.pass_obj
 def backup(session: Session, file: Path) -> None:
-    """Write all that is stored to FILE (- is stdout), for restore.
+    """Write all that is stored to FILE, for restore.
 
-    With owners, drains and disables; without connections (tiara connections
+    FILE may be - for stdout. With owners, drains and disables; without connections (tiara connections
     dump) and history.
 
     \b
@@ -60,9 +64,9 @@ def backup(session: Session, file: Path) -> None:
 @confirms
 @writes
 def restore(write: Writer, file: Path, allow_removal: bool, yes: bool) -> None:
-    """Make everything as it is in FILE, which backup wrote, after showing the plan.
+    """Make everything as it is in FILE, which backup wrote.
 
-    What is not in the file goes, whoever made it; owners, drains and disables
+    The plan is shown first. What is not in the file goes, whoever made it; owners, drains and disables
     become those of the file.
 
     \b
@@ -78,6 +82,12 @@ def _fetch(session: Session, owner: str) -> pb.ExportConfigurationResponse:
     return session.call(session.configuration.ExportConfiguration, request, TIMEOUT_S)
 
 
+def _no_owner(owners: list[str]) -> str:
+    if owners:
+        return f"of several owners, to be applied one by one: --owner {' or '.join(owners)}"
+    return 'nobody declared these: set "owner" to an id of yours to do so by apply'
+
+
 def _write(file: Path, text: str) -> None:
     """A file appears under its name when it is whole."""
     part = file.with_name(file.name + ".part")
@@ -91,8 +101,8 @@ def _write(file: Path, text: str) -> None:
 
 def _counts(configuration: pb.Configuration) -> str:
     counted = (
-        (len(configuration.backend_pools), "pools"),
-        (len(configuration.backends), "backends"),
-        (len(configuration.virtual_services), "services"),
+        ("pools", len(configuration.backend_pools)),
+        ("backends", len(configuration.backends)),
+        ("services", len(configuration.virtual_services)),
     )
-    return ", ".join(f"{values.count(number)} {what}" for number, what in counted)
+    return ", ".join(f"{what} {values.count(number)}" for what, number in counted)

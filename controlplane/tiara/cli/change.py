@@ -5,10 +5,12 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
+from google.protobuf import json_format
 from rich.text import Text
 
 from tiara.cli import output, values
 from tiara.v1 import configuration_pb2 as pb
+from tiara.v1 import virtual_service_pb2
 
 _SIGN = {
     pb.CHANGE_ACTION_ADD: Text("+", "green"),
@@ -41,27 +43,38 @@ def _rows(change: pb.ResourceChange, counted: bool) -> Iterable[list[output.Cell
 
 
 def _fields(change: pb.ResourceChange) -> list[tuple[str, str]]:
-    """Nothing of what is removed: it is gone as a whole."""
+    """Nothing of what is removed: it is gone as a whole. Of what is new, not whose it is."""
     if change.action == pb.CHANGE_ACTION_REMOVE:
         return []
-    return [(field.path, _value(change, field)) for field in change.fields]
-
-
-def _value(change: pb.ResourceChange, field: pb.FieldChange) -> str:
     if change.action == pb.CHANGE_ACTION_ADD:
-        return plain(field.after)
-    return f"{plain(field.before)} -> {plain(field.after)}"
+        return [
+            (field.path, plain(field.path, field.after)) for field in change.fields if field.path != "owner"
+        ]
+    return [(field.path, _both(field)) for field in change.fields]
 
 
-def plain(text: str) -> str:
-    """A JSON value without what only JSON needs."""
+def _both(field: pb.FieldChange) -> str:
+    return f"{plain(field.path, field.before)} -> {plain(field.path, field.after)}"
+
+
+def plain(path: str, text: str) -> str:
+    """A field's JSON value without what only JSON needs."""
     if not text:
         return "not set"
     try:
         value = json.loads(text)
-    except ValueError:
+        return _frontends(value) if path == "frontends" else _plain(value, text)
+    except (ValueError, TypeError, json_format.ParseError):
         return text
+
+
+def _plain(value: object, text: str) -> str:
     return value if isinstance(value, str) and value else text
+
+
+def _frontends(value: list[dict[str, object]]) -> str:
+    found = [json_format.ParseDict(one, virtual_service_pb2.Frontend()) for one in value]
+    return ", ".join(values.frontend(frontend) for frontend in found)
 
 
 def sign(change: pb.ResourceChange) -> Text:
@@ -77,7 +90,7 @@ def totals(changes: Iterable[pb.ResourceChange]) -> str:
 
 def summary(changes: Sequence[pb.ResourceChange]) -> Text:
     """In one line: the first few by name."""
-    named = [Text.assemble(sign(change), values.titled(change.name)) for change in changes[:_NAMED]]
+    named = [Text.assemble(sign(change), " ", values.titled(change.name)) for change in changes[:_NAMED]]
     if len(changes) > _NAMED:
         named.append(Text(f"and {values.count(len(changes) - _NAMED)} more"))
     return Text(", ").join(named)

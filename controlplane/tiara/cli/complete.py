@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 import click
 import grpc
 
-from tiara.cli import values
+from tiara.cli import lbfile, values
 from tiara.cli.session import PAGE_SIZE, Session, session_of
 from tiara.v1 import backend_pool_pb2 as pool_pb
 from tiara.v1 import configuration_pb2
@@ -64,11 +64,7 @@ def _revisions(session: Session) -> Iterable[str]:
 
 def _owners(session: Session) -> Iterable[str]:
     request = configuration_pb2.ExportConfigurationRequest()
-    found = session.configuration.ExportConfiguration(request, timeout=TIMEOUT_S).configuration
-    owners = {resource.owner for resource in found.backend_pools}
-    owners |= {resource.owner for resource in found.backends}
-    owners |= {resource.owner for resource in found.virtual_services}
-    return sorted(owners - {""})
+    return lbfile.owners(session.configuration.ExportConfiguration(request, timeout=TIMEOUT_S).configuration)
 
 
 pools = _completer(_pools)

@@ -117,16 +117,11 @@ def _lines(error: grpc.Call) -> Iterator[str]:
                 yield f"{subject}: {text}" if subject else text
 
 
-def field_violations(error: grpc.RpcError) -> list[tuple[str, str]]:
-    """Path and description of each field that the server names as wrong."""
-    found: list[tuple[str, str]] = []
+def violations(error: grpc.RpcError) -> list[tuple[str, str]]:
+    """What the server names as wrong: a field's path or a resource's name, and its description."""
     if not isinstance(error, grpc.Call):
-        return found
-    bad = error_details_pb2.BadRequest()
-    for detail in _details(error):
-        if detail.Unpack(bad):
-            found += [(violation.field, violation.description) for violation in bad.field_violations]
-    return found
+        return []
+    return [said for detail in _details(error) for said in _said(detail) if said[0]]
 
 
 def _details(error: grpc.Call) -> list[Any]:

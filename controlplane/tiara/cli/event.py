@@ -34,7 +34,6 @@ _KIND_WIDTH = max(map(len, KINDS))
     "--resource",
     type=values.RESOURCE,
     metavar="NAME",
-    default="",
     help="Only of this or what is in it: backendPools/web, web/b1.",
     shell_complete=complete.resources,
 )
@@ -42,7 +41,7 @@ _KIND_WIDTH = max(map(len, KINDS))
     "--limit", type=click.IntRange(min=1), default=20, show_default=True, help="The newest so many."
 )
 @reads
-def events(read: Reader, follow: bool, kind: str | None, resource: str, limit: int) -> None:
+def events(read: Reader, follow: bool, kind: str | None, resource: str | None, limit: int) -> None:
     """Show what happened by itself, the newest last.
 
     Backends that went up or down, drains that ended, a table that fills,
@@ -52,7 +51,9 @@ def events(read: Reader, follow: bool, kind: str | None, resource: str, limit: i
     tiara events --kind backend-down
     tiara events --follow
     """
-    request = pb.ListEventsRequest(kind=KINDS[kind] if kind else pb.EVENT_KIND_UNSPECIFIED, resource=resource)
+    request = pb.ListEventsRequest(
+        kind=KINDS[kind] if kind else pb.EVENT_KIND_UNSPECIFIED, resource=resource or ""
+    )
     if not follow:
         read.show(lambda: _newest(read, request, limit), _table)
         return

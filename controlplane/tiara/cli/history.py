@@ -18,14 +18,15 @@ _REVISION = click.IntRange(min=1)
     "--resource",
     type=values.RESOURCE,
     metavar="NAME",
-    default="",
     help="Only writes that changed this or what is in it: backendPools/web, web/b1.",
     shell_complete=complete.resources,
 )
 @click.option("--limit", type=click.IntRange(min=0), default=20, show_default=True, help="0: all kept.")
 @reads
-def history(read: Reader, revision: int | None, resource: str, limit: int) -> None:
-    """Show who wrote what, the newest first; with REVISION, what it changed.
+def history(read: Reader, revision: int | None, resource: str | None, limit: int) -> None:
+    """Show who wrote what; with REVISION, what it changed.
+
+    The newest first.
 
     \b
     tiara history --resource web/b1
@@ -45,9 +46,9 @@ def history(read: Reader, revision: int | None, resource: str, limit: int) -> No
 @confirms
 @writes
 def rollback(write: Writer, revision: int, allow_removal: bool, yes: bool) -> None:
-    """Make everything as it was at REVISION, after showing the plan.
+    """Make everything as it was at REVISION.
 
-    That is a new revision. Drains and disables stay as they are now.
+    The plan is shown first. It is a new revision. Drains and disables stay as they are now.
 
     \b
     tiara history
@@ -57,10 +58,10 @@ def rollback(write: Writer, revision: int, allow_removal: bool, yes: bool) -> No
     Proposal(source, f"rolled back to revision {revision}").carry_out(write, allow_removal, yes)
 
 
-def _fetch(read: Reader, resource: str, limit: int) -> pb.ListRevisionsResponse:
+def _fetch(read: Reader, resource: str | None, limit: int) -> pb.ListRevisionsResponse:
     answer = read.session.pages(
         read.session.configuration.ListRevisions,
-        pb.ListRevisionsRequest(resource=resource),
+        pb.ListRevisionsRequest(resource=resource or ""),
         limit,
         lambda found: len(found.revisions),
     )

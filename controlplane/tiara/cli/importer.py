@@ -108,7 +108,19 @@ def _id(service: ipvsadm.Service) -> str:
 def _pool(name: str, service: ipvsadm.Service) -> pool_pb.BackendPool:
     by_tunnel = any(server.by_tunnel for server in service.servers)
     mode = pool_pb.FORWARDING_MODE_IPIP if by_tunnel else pool_pb.FORWARDING_MODE_L2_DIRECT_RETURN
-    return pool_pb.BackendPool(name=name, forwarding_mode=mode, policy=pool_pb.SELECTION_POLICY_MAGLEV)
+    return pool_pb.BackendPool(
+        name=name,
+        forwarding_mode=mode,
+        policy=pool_pb.SELECTION_POLICY_MAGLEV,
+        source_affinity=_by_source(service),
+    )
+
+
+def _by_source(service: ipvsadm.Service) -> bool:
+    """Persistence, and schedulers that hash the address alone: without sh-port, mh-port."""
+    scheduler = _scheduler(service)
+    hashed = scheduler in ("sh", "mh") and f"{scheduler}-port" not in service.options.get("flags", "")
+    return hashed or "persistent" in service.options
 
 
 def _backends(service: ipvsadm.Service) -> Iterator[pool_pb.Backend]:
@@ -134,6 +146,8 @@ def _notes(service: ipvsadm.Service) -> Iterator[str]:
     scheduler = _scheduler(service)
     if scheduler not in _EXACT:
         yield f"{scheduler}: {_NOTES.get(scheduler, 'this scheduler is not known; here by weight')}"
+    if "persistent" in service.options:
+        yield "persistence: by client address, as long as backends stay; it does not time out"
     if not service.servers:
         yield "no server: direct return is taken"
     if "netmask" in service.options and service.options["netmask"] != "255.255.255.255":

@@ -15,14 +15,17 @@ from google.protobuf import json_format
 from google.protobuf.message import Message
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
-from ruamel.yaml.nodes import MappingNode, Node, SequenceNode
+from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
+from ruamel.yaml.representer import SafeRepresenter
 
 from tiara.cli.errors import CliError
 from tiara.cli.lbfile_fields import Fault, Mapper, place
+from tiara.cli.options import spinner
 from tiara.v1.configuration_pb2 import Configuration
 
 FAULTS_SHOWN = 20
 
+_PREFIX = "configuration."
 _STEP = re.compile(r"\w+")
 _LISTS = ("backend_pools", "backends", "virtual_services")
 
@@ -51,7 +54,7 @@ class LbFile:
         """Line and column, from 1, of a field as "backends[3].port"; where it is not set, of what it
         would be in."""
         node, found = self.root, place(self.root)
-        for step in _STEP.findall(path):
+        for step in map(_snake, _STEP.findall(path)):
             below = _below(node, step)
             if below is None:
                 break
@@ -59,9 +62,25 @@ class LbFile:
             found = place(key if isinstance(node, MappingNode | SequenceNode) else node)
         return found
 
-    def refused(self, violations: Iterable[tuple[str, str]]) -> BadFile:
-        """The error of what a server says about fields of the configuration."""
-        return bad_file(self.name, [Fault(*self.where(field), field, text) for field, text in violations])
+    def refused(self, violations: Iterable[tuple[str, str]]) -> BadFile | None:
+        """The error of what a server says about the configuration's fields and resources, if anything."""
+        faults = [Fault(*self.where(path), path, text) for path, text in self._ours(violations)]
+        return bad_file(self.name, faults) if faults else None
+
+    def _ours(self, violations: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str]]:
+        for subject, text in violations:
+            if subject.startswith(_PREFIX):
+                yield subject.removeprefix(_PREFIX), text.removeprefix(f"{subject}: ")
+            elif path := self._path(subject):
+                yield path, text
+
+    def _path(self, name: str) -> str:
+        """Of the resource with this name; empty: it is not in the file."""
+        for kind in _LISTS:
+            for i, resource in enumerate(getattr(self.configuration, kind)):
+                if resource.name == name:
+                    return f"{kind}[{i}]"
+        return ""
 
 
 def _below(node: Node, step: str) -> tuple[Node, Node] | None:
@@ -95,7 +114,8 @@ def load(path: Path) -> LbFile:
     name = "stdin" if str(path) == "-" else str(path)
     try:
         raw = sys.stdin.buffer.read() if str(path) == "-" else path.read_bytes()
-        return parse(name, raw.decode())
+        with spinner(f"reading {name}"):
+            return parse(name, raw.decode())
     except OSError as error:
         raise BadFile(f"{name} cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
@@ -153,15 +173,36 @@ def _name_faults(file: LbFile) -> Iterator[Fault]:
                 seen[resource.name] = line
 
 
+class _Representer(SafeRepresenter):
+    """Escapes what YAML would fold or take for a line's end."""
+
+    def represent_str(self, data: str) -> ScalarNode:
+        """Text, in double quotes where a reader could not see all of it."""
+        style = None if data.isprintable() else '"'
+        return self.represent_scalar("tag:yaml.org,2002:str", data, style=style)
+
+
+_Representer.add_representer(str, _Representer.represent_str)
+
+
 def dump(configuration: Configuration, header: Iterable[str] = ()) -> str:
     """As YAML in the API's canonical JSON names; header lines become comments."""
     yaml = YAML(typ="safe", pure=True)
+    yaml.Representer = _Representer
     yaml.default_flow_style = False
     yaml.width = 1 << 20
     yaml.sort_base_mapping_type_on_output = False  # type: ignore[assignment]
     text = io.StringIO()
     yaml.dump(json_format.MessageToDict(configuration), text)
     return "".join(f"# {line}\n" for line in header) + text.getvalue()
+
+
+def owners(found: Configuration) -> list[str]:
+    """Who declared any of it."""
+    named = {pool.owner for pool in found.backend_pools}
+    named |= {backend.owner for backend in found.backends}
+    named |= {service.owner for service in found.virtual_services}
+    return sorted(named - {""})
 
 
 def wishes(configuration: Configuration, *, whole: bool) -> Configuration:

@@ -82,7 +82,11 @@ class Mapper:
             return fields[key.value]
         text = _text(key)
         close = get_close_matches(text, fields, 1)
-        hint = f"; did you mean {close[0]}?" if close else f": one of {', '.join(_names(descriptor))}"
+        hint = (
+            f"; did you mean {fields[close[0]].json_name}?"
+            if close
+            else f": one of {', '.join(_names(descriptor))}"
+        )
         self._fault(key, path, f"{text!r} is no field of a {descriptor.name}{hint}")
         return None
 

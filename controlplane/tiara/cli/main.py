@@ -78,6 +78,7 @@ def cli(ctx: click.Context, /, **_options: object) -> None:
     tiara backend create web/b1 --address 198.18.0.11
     tiara service create web --frontend tcp:198.18.100.1:80 --pool web
     tiara service list -o wide
+    tiara plan -f lb.yaml
     """
     ctx.obj = session_of(ctx)
 

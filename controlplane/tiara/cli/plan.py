@@ -45,7 +45,7 @@ def plan(read: Reader, file: Path) -> None:
 @_file_option
 @reads
 def diff(read: Reader, file: Path) -> None:
-    """Show how FILE differs from what is stored, without connections.
+    """Show how FILE differs from what is stored.
 
     \b
     Exit codes: 0  no difference

@@ -15,14 +15,16 @@ def draw(plan: pb.Plan) -> Text:
 
 def draw_difference(plan: pb.Plan) -> Text:
     """Changes only."""
-    changes = change.table(plan.changes) if plan.changes else None
-    return output.stack([changes, Text("\n").join(_totals(plan))])
+    if not plan.changes:
+        return Text(f"no difference from revision {plan.revision}")
+    totals = Text(f"{change.totals(plan.changes)} from revision {plan.revision}")
+    return output.stack([change.table(plan.changes), totals])
 
 
 def _rows(plan: pb.Plan) -> Text | None:
     if not plan.pools:
         return None
-    titles = ["Pool", ">Rows moved", ">Of", ">Share"]
+    titles = ["Pool", ">Rows moved", ">Of", "Share"]
     return output.table(titles, [_row(pool) for pool in plan.pools])
 
 

@@ -20,6 +20,12 @@ MODES = {
     "vxlan": pb.FORWARDING_MODE_VXLAN,
     "ipip": pb.FORWARDING_MODE_IPIP,
 }
+POLICIES = {
+    "maglev": pb.SELECTION_POLICY_MAGLEV,
+    "wrr": pb.SELECTION_POLICY_WEIGHTED_ROUND_ROBIN,
+    "rendezvous": pb.SELECTION_POLICY_RENDEZVOUS,
+}
+_POLICY_TEXT = {value: text for text, value in POLICIES.items()}
 _MODE_TEXT = {value: text for text, value in MODES.items()}
 
 
@@ -82,6 +88,18 @@ def pool() -> None:
     metavar="N",
     help="Rows of the selection table, a prime; the server chooses, usually 65537.",
 )
+@click.option(
+    "--policy",
+    type=click.Choice(list(POLICIES)),
+    help="How new connections choose, default maglev. wrr: weighted round robin, the most even shares. "
+    "rendezvous: when backends change, exactly their share moves.",
+)
+@click.option("--source-affinity", is_flag=True, help="All connections of one client address choose alike.")
+@click.option(
+    "--slow-start",
+    type=values.DURATION,
+    help="A backend that begins to take connections ramps up for so long, in ten steps: 1s to 1d.",
+)
 @click.option("--fail-open", is_flag=True, help="All backends down: use all, not none.")
 @writes
 def create(
@@ -97,6 +115,9 @@ def create(
     rise: int | None,
     fall: int | None,
     rows: int,
+    policy: str | None,
+    source_affinity: bool,
+    slow_start: timedelta | None,
     fail_open: bool,
     **checks: Any,
 ) -> None:
@@ -106,9 +127,13 @@ def create(
     tiara pool create web --mode l2 --check-tcp 80
     tiara pool create app --mode l2 --check-http 8080/healthz --fail-open
     tiara pool create far --mode vxlan --vni 7
+    tiara pool create cache --mode l2 --policy rendezvous --slow-start 2m
     """
     wanted = pb.BackendPool(
         forwarding_mode=MODES[mode],
+        policy=POLICIES[policy] if policy else pb.SELECTION_POLICY_UNSPECIFIED,
+        source_affinity=source_affinity,
+        slow_start=ramp(slow_start),
         selection_rows=rows,
         fail_open=fail_open,
         vxlan=_vxlan(mode, vni, vxlan_port, inner_mac),
@@ -117,6 +142,11 @@ def create(
     request = pb.CreateBackendPoolRequest(backend_pool_id=name, backend_pool=wanted)
     created = write.session.call(write.session.pools.CreateBackendPool, request)
     write.done(f"pool {name} created", created)
+
+
+def ramp(duration: timedelta | None) -> pb.SlowStart | None:
+    """A slow start of that duration."""
+    return None if duration is None else pb.SlowStart(duration=values.to_duration(duration))
 
 
 def _vxlan(mode: str, vni: int | None, port: int | None, inner_mac: str | None) -> pb.VxlanOptions | None:
@@ -214,8 +244,8 @@ def mode_text(value: "pb.ForwardingMode.ValueType") -> str:
 
 
 def policy_text(value: "pb.SelectionPolicy.ValueType") -> str:
-    """maglev."""
-    return pb.SelectionPolicy.Name(value or pb.SELECTION_POLICY_MAGLEV).split("_")[-1].lower()
+    """maglev, wrr or rendezvous."""
+    return _POLICY_TEXT.get(value or pb.SELECTION_POLICY_MAGLEV, "-")
 
 
 def _details(found: pb.BackendPool) -> Text:
@@ -225,6 +255,8 @@ def _details(found: pb.BackendPool) -> Text:
             ("Mode", mode_text(found.forwarding_mode)),
             ("Tunnel", _tunnel(found)),
             ("Policy", policy_text(found.policy)),
+            ("Source affinity", "yes" if found.source_affinity else "no"),
+            ("Slow start", _slow_start_text(found)),
             ("Rows", _rows(found)),
             ("Health check", _check_details(found)),
             ("Fail open", "yes" if found.fail_open else "no"),
@@ -242,7 +274,7 @@ def _table(read: Reader, answer: pb.ListBackendPoolsResponse) -> Text:
     down_of = Counter(_pool_of(member) for member in members if backend.is_down(member))
     titles = ["Pool", "Mode", "Policy", ">Rows", "Check", ">Backends", ">Down"]
     if read.wide:
-        titles += ["Fail open", "Tunnel", ">Revision", "Created", "Uid"]
+        titles += ["Affinity", "Slow start", "Fail open", "Tunnel", ">Revision", "Created", "Uid"]
     rows = []
     for found in answer.backend_pools:
         row = [*_cells(found), all_of[found.name], down_of[found.name]]
@@ -266,6 +298,8 @@ def _cells(found: pb.BackendPool) -> list[output.Cell]:
 
 def _wide_cells(found: pb.BackendPool) -> list[output.Cell]:
     return [
+        "yes" if found.source_affinity else "no",
+        _slow_start_text(found) or "-",
         "yes" if found.fail_open else "no",
         _tunnel(found) or "-",
         found.revision,
@@ -276,6 +310,10 @@ def _wide_cells(found: pb.BackendPool) -> list[output.Cell]:
 
 def _rows(found: pb.BackendPool) -> output.Cell:
     return found.selection_rows or "auto"
+
+
+def _slow_start_text(found: pb.BackendPool) -> str:
+    return values.duration(found.slow_start.duration) if found.HasField("slow_start") else ""
 
 
 def _tunnel(found: pb.BackendPool) -> str:

@@ -30,28 +30,45 @@ _KINDS = {"check_tcp": "tcp", "check_http": "http", "check_https": "http"}
 @click.option("--timeout", type=values.DURATION, help="A check has failed after this.")
 @click.option("--rise", type=click.IntRange(1, 100), help="Successes in a row that make it up.")
 @click.option("--fall", type=click.IntRange(1, 100), help="Failures in a row that make it down.")
+@click.option("--policy", type=click.Choice(list(pool.POLICIES)), help="How new connections choose.")
+@click.option(
+    "--source-affinity/--no-source-affinity",
+    default=None,
+    help="Connections of one client address choose alike, or each for itself.",
+)
+@click.option("--slow-start", type=values.DURATION, help="Backends that begin to take connections ramp up.")
+@click.option("--no-slow-start", is_flag=True, help="They have their whole share at once.")
 @click.option("--rows", type=click.IntRange(0, 2**32 - 1), metavar="N", help="0: the server chooses.")
 @click.option("--fail-open/--no-fail-open", default=None, help="All backends down: use all, or none.")
 @etag_option
 @writes
-def set_(write: Writer, name: str, etag: str, no_check: bool, **given: Any) -> None:
+def set_(write: Writer, name: str, etag: str, no_check: bool, no_slow_start: bool, **given: Any) -> None:
     """Change a pool; established connections stay.
 
     \b
     tiara pool set web --check-http 8080/healthz --interval 5s
     tiara pool set web --no-check
+    tiara pool set web --policy rendezvous --slow-start 2m
     """
     _need_one_check(no_check, given)
+    if no_slow_start and given["slow_start"] is not None:
+        raise click.UsageError("--slow-start and --no-slow-start exclude each other")
     wanted = pb.BackendPool(
         name=client.pool_name(name),
         etag=etag,
         forwarding_mode=pool.MODES.get(given["mode"] or "", pb.FORWARDING_MODE_UNSPECIFIED),
         vxlan=_vxlan(given),
+        policy=pool.POLICIES.get(given["policy"] or "", pb.SELECTION_POLICY_UNSPECIFIED),
+        source_affinity=bool(given["source_affinity"]),
+        slow_start=pool.ramp(given["slow_start"]),
         selection_rows=given["rows"] or 0,
         fail_open=bool(given["fail_open"]),
         health_check=None if no_check else _check(given),
     )
-    request = pb.UpdateBackendPoolRequest(backend_pool=wanted, update_mask=masked(**_fields(no_check, given)))
+    request = pb.UpdateBackendPoolRequest(
+        backend_pool=wanted,
+        update_mask=masked(slow_start=no_slow_start or given["slow_start"], **_fields(no_check, given)),
+    )
     changed = write.session.call(write.session.pools.UpdateBackendPool, request)
     write.done(f"pool {name} changed", changed)
 
@@ -75,6 +92,8 @@ def _fields(no_check: bool, given: dict[str, Any]) -> dict[str, Any]:
         "health_check": no_check or None,
         **checks,
         **{f"health_check.{name}": given[name] for name in ("interval", "timeout", "rise", "fall")},
+        "policy": given["policy"],
+        "source_affinity": given["source_affinity"],
         "selection_rows": given["rows"],
         "fail_open": given["fail_open"],
     }

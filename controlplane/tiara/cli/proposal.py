@@ -20,8 +20,6 @@ from tiara.v1 import configuration_pb2 as pb
 TIMEOUT_S = 120.0
 """For planning and applying: large tables are scanned."""
 
-_PREFIX = "configuration."
-
 Answer = TypeVar("Answer", bound=Message)
 
 
@@ -73,11 +71,10 @@ class Proposal:
             with spinner("planning"):
                 return method(request, timeout=TIMEOUT_S)
         except grpc.RpcError as error:
-            violations = errors.field_violations(error)
-            ours = [(f.removeprefix(_PREFIX), text) for f, text in violations if f.startswith(_PREFIX)]
-            if self.file is None or not ours:
+            refusal = self.file.refused(errors.violations(error)) if self.file else None
+            if refusal is None:
                 raise
-            raise self.file.refused(ours) from error
+            raise refusal from error
 
 
 def _not_allowed(reasons: Iterable[str]) -> errors.Declined:

@@ -177,7 +177,7 @@ class _World:
         return pool.mode_text(found.forwarding_mode) if found else "-"
 
     def policy(self, pool_name: str) -> str:
-        """maglev."""
+        """maglev, wrr or rendezvous."""
         found = self.pools.get(pool_name)
         return pool.policy_text(found.policy) if found else "-"
 

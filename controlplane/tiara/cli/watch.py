@@ -2,7 +2,9 @@
 """tiara watch: every change as it comes."""
 
 from collections.abc import Iterator
-from time import sleep
+from threading import Event, Thread
+from time import monotonic, sleep
+from typing import Any
 
 import click
 import grpc
@@ -13,6 +15,10 @@ from tiara.cli.options import WATCH_INTERVAL_S, Reader, reads
 from tiara.v1 import backend_pool_pb2, virtual_service_pb2
 from tiara.v1 import configuration_pb2 as pb
 
+HEARTBEAT_S = 10
+SILENCE_S = 35.0
+"""A connection without any step for so long is dead."""
+
 _AGAIN = {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.RESOURCE_EXHAUSTED, grpc.StatusCode.CANCELLED}
 
 
@@ -20,10 +26,10 @@ _AGAIN = {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.RESOURCE_EXHAUSTED, grpc.
 @click.option("--after", type=click.IntRange(min=0), default=0, help="Only what came after this revision.")
 @reads
 def watch(read: Reader, after: int) -> None:
-    """Print all resources, then every change of them as it comes, until Ctrl-C.
+    """Print all resources, then each change as it comes.
 
     A line each: revision, + or -, and the resource as it is then. Health
-    changes come too. After a break it goes on where it was.
+    changes come too. After a break it goes on where it was. Ctrl-C ends it.
 
     \b
     tiara watch
@@ -44,7 +50,7 @@ def steps(read: Reader, after: int) -> Iterator[pb.WatchResponse]:
     began = False
     while True:
         try:
-            for step in read.session.configuration.Watch(pb.WatchRequest(after_revision=after)):
+            for step in _alive(_begin(read, after)):
                 began = True
                 if step.WhichOneof("step") == "synced":
                     after = step.revision
@@ -53,6 +59,30 @@ def steps(read: Reader, after: int) -> Iterator[pb.WatchResponse]:
         except grpc.RpcError as error:
             after = _resume(read, error, after, began)
         sleep(WATCH_INTERVAL_S)
+
+
+def _begin(read: Reader, after: int) -> Any:
+    request = pb.WatchRequest(after_revision=after)
+    request.heartbeat.FromSeconds(HEARTBEAT_S)
+    return read.session.configuration.Watch(request)
+
+
+def _alive(call: Any) -> Iterator[pb.WatchResponse]:
+    """Its steps; cancelled when heartbeats stay out, as where a network drops everything."""
+    last, ended = [monotonic()], Event()
+
+    def guard() -> None:
+        while not ended.wait(SILENCE_S / 10):
+            if monotonic() - last[0] > SILENCE_S:
+                call.cancel()
+
+    Thread(target=guard, daemon=True).start()
+    try:
+        for step in call:
+            last[0] = monotonic()
+            yield step
+    finally:
+        ended.set()
 
 
 def _resume(read: Reader, error: grpc.RpcError, after: int, began: bool) -> int:

@@ -28,6 +28,7 @@ class BackendSpec:
     vni: int = 0
     tunnel_port: int = 0
     inner_mac: str = "00:00:00:00:00:00"
+    ramp_tenths: int = 0
 
     @property
     def key(self) -> BackendKey:
@@ -48,6 +49,7 @@ class ServiceSpec:
     tcp_established: int
     tcp_closing: int
     udp: int
+    source_affinity: bool = False
 
     @property
     def key(self) -> ServiceKey:

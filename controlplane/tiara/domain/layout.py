@@ -9,7 +9,7 @@ from enum import IntEnum, IntFlag
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
-LAYOUT_ID: Final = 0x20F6D730131E86FD
+LAYOUT_ID: Final = 0xDEEC121CB2C4833F
 """What a segment, libtiara and tiara-dataplane must agree on."""
 
 
@@ -257,7 +257,8 @@ MEMBERS: Final[Mapping[str, Mapping[str, Member]]] = MappingProxyType(
             "vni": Member(8, 4, 0, "uint32_t"),
             "tunnel_port": Member(12, 2, 0, "tiara_be16"),
             "inner_mac": Member(14, 1, 6, "uint8_t"),
-            "pad": Member(20, 1, 12, "uint8_t"),
+            "ramp_tenths": Member(20, 1, 0, "uint8_t"),
+            "pad": Member(21, 1, 11, "uint8_t"),
         },
         "tiara_frontend": {
             "vip": Member(0, 4, 0, "tiara_be32"),

@@ -29,6 +29,8 @@ class Policy(StrEnum):
     """How a new connection's backend is chosen."""
 
     MAGLEV = "maglev"
+    WEIGHTED_ROUND_ROBIN = "weighted_round_robin"
+    RENDEZVOUS = "rendezvous"
 
 
 class Protocol(IntEnum):
@@ -141,6 +143,17 @@ class Timeouts:
 
 
 @dataclass(frozen=True, slots=True)
+class SlowStart:
+    """A backend that begins to take new connections comes to its whole weight after ``duration_ms``."""
+
+    duration_ms: int
+
+    def validate(self) -> None:
+        """Checks every field."""
+        _check_ms("duration", self.duration_ms, 1000, 86_400_000)
+
+
+@dataclass(frozen=True, slots=True)
 class Pool:
     """A set of backends that share a forwarding mode, a policy and a health check."""
 
@@ -155,6 +168,8 @@ class Pool:
     owner: str = ""
     create_ms: int = 0
     revision: int = 0
+    source_affinity: bool = False
+    slow_start: SlowStart | None = None
 
     @property
     def name(self) -> str:
@@ -167,8 +182,18 @@ class Pool:
         vxlan = self.vxlan and (self.vxlan.vni, self.vxlan.port, self.vxlan.inner_mac)
         check = self.health_check
         probe = check and astuple(check)
+        ramp = self.slow_start and self.slow_start.duration_ms
         return make_etag(
-            self.id, self.uid, self.forwarding, vxlan, self.policy, self.selection_rows, probe, self.fail_open
+            self.id,
+            self.uid,
+            self.forwarding,
+            vxlan,
+            self.policy,
+            self.selection_rows,
+            probe,
+            self.fail_open,
+            self.source_affinity,
+            ramp,
         )
 
     def validate(self) -> None:
@@ -181,6 +206,7 @@ class Pool:
             raise InvalidField("vxlan", "is for the forwarding mode VXLAN only")
         _inside("vxlan", self.vxlan)
         _inside("health_check", self.health_check)
+        _inside("slow_start", self.slow_start)
 
 
 @dataclass(frozen=True, slots=True)
@@ -308,6 +334,7 @@ class BackendStatus:
     drain_deadline_ms: int | None = None
     drained: bool = False
     disabled: bool = False
+    ramp_percent: int = 0
 
 
 def _check_ms(field: str, value: int, low: int, high: int) -> None:
@@ -315,7 +342,9 @@ def _check_ms(field: str, value: int, low: int, high: int) -> None:
         raise InvalidField(field, f"{value / 1000:g} s is not in {low / 1000:g} s to {high / 1000:g} s")
 
 
-def _inside(field: str, value: Vxlan | HealthCheck | HttpCheck | Timeouts | Frontend | None) -> None:
+def _inside(
+    field: str, value: Vxlan | HealthCheck | HttpCheck | SlowStart | Timeouts | Frontend | None
+) -> None:
     if value is None:
         return
     try:

@@ -7,7 +7,7 @@ import socket
 from typing import Any
 
 from tiara.domain.dataplane import BackendSpec, ServiceSpec
-from tiara.domain.layout import EntryFlag, Event, Forward, State, Status, Use, Verdict
+from tiara.domain.layout import EntryFlag, Event, Forward, ServiceFlag, State, Status, Use, Verdict
 from tiara.domain.model import Protocol
 from tiara.native._libtiara import ffi
 from tiara.native.errors import NativeError
@@ -46,6 +46,7 @@ def fill_backend(spec: Any, value: BackendSpec) -> None:
     record.vni = value.vni
     record.tunnel_port = socket.htons(value.tunnel_port)
     record.inner_mac = bytes.fromhex(value.inner_mac.replace(":", ""))
+    record.ramp_tenths = value.ramp_tenths
 
 
 def fill_service(spec: Any, value: ServiceSpec, table_off: int, table_cnt: int) -> None:
@@ -59,6 +60,7 @@ def fill_service(spec: Any, value: ServiceSpec, table_off: int, table_cnt: int) 
     record.port = socket.htons(value.port)
     record.protocol = value.protocol
     record.use = Use.ACTIVE
+    record.flags = ServiceFlag.SOURCE_AFFINITY if value.source_affinity else 0
     record.timeout_ticks[State.NEW] = value.tcp_new
     record.timeout_ticks[State.ESTABLISHED] = value.tcp_established
     record.timeout_ticks[State.CLOSING] = value.tcp_closing
@@ -78,6 +80,7 @@ def backend_slot(idx: int, spec: Any) -> BackendSlot:
         record.vni,
         socket.ntohs(record.tunnel_port),
         bytes(record.inner_mac).hex(":"),
+        record.ramp_tenths,
     )
     return BackendSlot(idx, value)
 
@@ -96,6 +99,7 @@ def service_slot(idx: int, spec: Any) -> ServiceSlot:
         ticks[State.ESTABLISHED],
         ticks[State.CLOSING],
         ticks[State.UDP],
+        bool(record.flags & ServiceFlag.SOURCE_AFFINITY),
     )
     return ServiceSlot(idx, value, spec.table_off, spec.table_cnt)
 

@@ -39,6 +39,7 @@ END = 0xFFFFFFFFFFFFFFFF
 
 _PATH_BYTES = 4096
 _FLOW_BYTES = 32
+_SAMPLE_BUCKETS = 4096
 
 
 def layout_id() -> int:
@@ -70,18 +71,19 @@ def create(
 
 
 def maglev_fill(offsets: Sequence[int], skips: Sequence[int], weights: Sequence[int], rows: int) -> bytes:
-    """``tiara.planner.fill_plain`` at C's speed."""
-    out = bytearray(4 * rows)
-    _call(
-        lib.tiara_maglev_fill,
-        _words(offsets),
-        _words(skips),
-        _words(weights),
-        len(weights),
-        ffi.from_buffer("uint32_t[]", out),
-        rows,
-    )
-    return bytes(out)
+    """``tiara.planner.maglev.fill_plain`` at C's speed."""
+    return _filled(lib.tiara_maglev_fill, rows, _words(offsets), _words(skips), _words(weights), len(weights))
+
+
+def rendezvous_fill(seeds: Sequence[int], weights: Sequence[int], rows: int) -> bytes:
+    """``tiara.planner.rendezvous.fill_plain`` at C's speed."""
+    given = ffi.from_buffer("uint64_t[]", array("Q", seeds))
+    return _filled(lib.tiara_rendezvous_fill, rows, given, _words(weights), len(weights))
+
+
+def round_robin_fill(weights: Sequence[int], rows: int) -> bytes:
+    """``tiara.planner.round_robin.fill_plain`` at C's speed."""
+    return _filled(lib.tiara_round_robin_fill, rows, _words(weights), len(weights))
 
 
 def select_row(client_address: str, client_port: int, secret: bytes, rows: int) -> int:
@@ -228,6 +230,12 @@ class Segment:
             usage,
         )
         return Usage(usage.live, usage.differ, usage.capacity, tuple(services), tuple(backends))
+
+    def fill(self, first: int) -> float:
+        """The share of slots in use, 0 to 1, of some thousand buckets spread from bucket ``first`` on."""
+        sample = ffi.new("struct tiara_sample *")
+        _call(lib.tiara_table_sample, self._handle, first, _SAMPLE_BUCKETS, sample)
+        return float(sample.used / sample.slots)
 
     def connections_affected(self, services: Iterable[int], backends: Iterable[int]) -> Affected:
         """Live connections of any of these services (they end) or else backends (they move)."""
@@ -388,6 +396,12 @@ class Change:
         out = ffi.new("uint32_t *")
         _call(function, self._change, spec, out)
         return int(out[0])
+
+
+def _filled(fill: Any, rows: int, *given: Any) -> bytes:
+    out = bytearray(4 * rows)
+    _call(fill, *given, ffi.from_buffer("uint32_t[]", out), rows)
+    return bytes(out)
 
 
 def _words(numbers: Sequence[int]) -> Any:

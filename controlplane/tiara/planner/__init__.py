@@ -1,17 +1,23 @@
 # SPDX-License-Identifier: Apache-2.0
 """Pure planning: the same desired and observed state give the same bytes, on every node."""
 
-from tiara.planner.maglev import Fill, fill_plain
 from tiara.planner.plan import PoolInput, PoolPlan, Seen, plan_backend, plan_pool, plan_service, shares
+from tiara.planner.policy import PLAIN, Fills, RowMaker, row_maker
+from tiara.planner.ramp import RAMP_WHOLE, ramp_at, ramp_since
 
 __all__ = [
-    "Fill",
+    "PLAIN",
+    "RAMP_WHOLE",
+    "Fills",
     "PoolInput",
     "PoolPlan",
+    "RowMaker",
     "Seen",
-    "fill_plain",
     "plan_backend",
     "plan_pool",
     "plan_service",
+    "ramp_at",
+    "ramp_since",
+    "row_maker",
     "shares",
 ]

@@ -13,9 +13,6 @@ from collections.abc import Callable, Sequence
 Fill = Callable[[Sequence[int], Sequence[int], Sequence[int], int], bytes]
 """(offsets, skips, weights, rows) -> native uint32 positions, 0 to len(weights) - 1."""
 
-RowMaker = Callable[[str, Sequence[str], Sequence[int], int], bytes]
-"""(pool, backends in order of name, weights, rows) -> native uint32 positions."""
-
 
 def permutation(secret: bytes, pool: str, backend: str, rows: int) -> tuple[int, int]:
     """Where a backend's walk over the rows starts, and its step. ``rows`` is prime.
@@ -26,16 +23,6 @@ def permutation(secret: bytes, pool: str, backend: str, rows: int) -> tuple[int,
     offset = int.from_bytes(digest[:8], "little") % rows
     skip = int.from_bytes(digest[8:], "little") % (rows - 1) + 1
     return offset, skip
-
-
-def row_maker(secret: bytes, fill: Fill) -> RowMaker:
-    """Rows of a pool's selection table from what decides them."""
-
-    def make(pool: str, backends: Sequence[str], weights: Sequence[int], rows: int) -> bytes:
-        walks = [permutation(secret, pool, backend, rows) for backend in backends]
-        return fill([walk[0] for walk in walks], [walk[1] for walk in walks], weights, rows)
-
-    return make
 
 
 def fill_plain(offsets: Sequence[int], skips: Sequence[int], weights: Sequence[int], rows: int) -> bytes:

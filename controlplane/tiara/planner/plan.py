@@ -5,14 +5,15 @@ from __future__ import annotations
 
 from array import array
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from tiara.domain.dataplane import EMPTY_TABLE, BackendKey, BackendSpec, SelectionTable, ServiceSpec
 from tiara.domain.layout import Forward, Use
 from tiara.domain.model import Backend, Forwarding, Pool, VirtualService, Vxlan
 from tiara.domain.selection import rows_for
-from tiara.planner.maglev import RowMaker
+from tiara.planner.policy import RowMaker
+from tiara.planner.ramp import RAMP_WHOLE, ramped
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +23,12 @@ class Seen:
     down: bool = False
     draining: bool = False
     drained: bool = False
+    ramp: int = RAMP_WHOLE
+    """Tenths of its weight that count, 1 to 10."""
+
+    def takes(self, backend: Backend) -> bool:
+        """Whether it is to have new connections: wanted, and not down."""
+        return _wanted(backend, self) and not self.down
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,38 +54,38 @@ def plan_pool(given: PoolInput, make_rows: RowMaker) -> PoolPlan:
     open_anyway = given.pool.fail_open and all(
         seen.down for backend, seen in ordered if _wanted(backend, seen)
     )
-    usable = [
-        (backend, seen)
-        for backend, seen in ordered
-        if _wanted(backend, seen) and (open_anyway or not seen.down)
-    ]
+    usable = [(backend, seen) for backend, seen in ordered if _usable(backend, seen, open_anyway)]
     specs = tuple(
-        plan_backend(given.pool, backend, _use(backend, seen, open_anyway)) for backend, seen in ordered
+        plan_backend(
+            given.pool,
+            backend,
+            _use(backend, seen, open_anyway),
+            seen.ramp if _usable(backend, seen, open_anyway) else 0,
+        )
+        for backend, seen in ordered
     )
-    return PoolPlan(given.pool.id, specs, _table(given, [backend for backend, _ in usable], make_rows))
+    return PoolPlan(given.pool.id, specs, _table(given, usable, make_rows))
 
 
-def plan_backend(pool: Pool, backend: Backend, use: Use) -> BackendSpec:
-    """One backend's record."""
-    if pool.forwarding is not Forwarding.VXLAN:
-        mode = Forward[pool.forwarding.name]
-        return BackendSpec(backend.pool, backend.id, backend.uid, backend.address, use, mode)
-    vxlan = pool.vxlan or Vxlan()
-    return BackendSpec(
+def plan_backend(pool: Pool, backend: Backend, use: Use, ramp: int) -> BackendSpec:
+    """One backend's record; ``ramp`` is in tenths, 0: it is not in the pool's table."""
+    spec = BackendSpec(
         backend.pool,
         backend.id,
         backend.uid,
         backend.address,
         use,
-        Forward.VXLAN,
-        vxlan.vni,
-        vxlan.port,
-        vxlan.inner_mac,
+        Forward[pool.forwarding.name],
+        ramp_tenths=ramp,
     )
+    if pool.forwarding is not Forwarding.VXLAN:
+        return spec
+    vxlan = pool.vxlan or Vxlan()
+    return replace(spec, vni=vxlan.vni, tunnel_port=vxlan.port, inner_mac=vxlan.inner_mac)
 
 
-def plan_service(service: VirtualService) -> tuple[ServiceSpec, ...]:
-    """One record for each frontend."""
+def plan_service(service: VirtualService, source_affinity: bool = False) -> tuple[ServiceSpec, ...]:
+    """One record for each frontend; the pool says whether selection looks at clients' ports."""
     times = service.timeouts
     return tuple(
         ServiceSpec(
@@ -91,6 +98,7 @@ def plan_service(service: VirtualService) -> tuple[ServiceSpec, ...]:
             times.tcp_established,
             times.tcp_closing,
             times.udp,
+            source_affinity=source_affinity,
         )
         for frontend in service.frontends
     )
@@ -106,6 +114,10 @@ def _wanted(backend: Backend, seen: Seen) -> bool:
     return backend.weight > 0 and not backend.disabled and not seen.draining and not seen.drained
 
 
+def _usable(backend: Backend, seen: Seen, open_anyway: bool) -> bool:
+    return _wanted(backend, seen) and (open_anyway or not seen.down)
+
+
 def _use(backend: Backend, seen: Seen, open_anyway: bool) -> Use:
     if seen.drained:
         return Use.GONE
@@ -114,11 +126,12 @@ def _use(backend: Backend, seen: Seen, open_anyway: bool) -> Use:
     return Use.ACTIVE
 
 
-def _table(given: PoolInput, usable: list[Backend], make_rows: RowMaker) -> SelectionTable:
+def _table(given: PoolInput, usable: Sequence[tuple[Backend, Seen]], make_rows: RowMaker) -> SelectionTable:
     if not usable:
         return EMPTY_TABLE
-    rows = rows_for(given.pool.selection_rows, len(given.backends))
-    ids = [backend.id for backend in usable]
-    weights = [backend.weight for backend in usable]
-    keys = tuple((backend.pool, backend.id, backend.uid) for backend in usable)
-    return SelectionTable(keys, make_rows(given.pool.id, ids, weights, rows))
+    pool = given.pool
+    rows = rows_for(pool.selection_rows, len(given.backends))
+    ids = [backend.id for backend, _ in usable]
+    weights = ramped([backend.weight for backend, _ in usable], [seen.ramp for _, seen in usable])
+    keys = tuple((backend.pool, backend.id, backend.uid) for backend, _ in usable)
+    return SelectionTable(keys, make_rows(pool.policy, pool.id, ids, weights, rows))

@@ -4,23 +4,22 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 
 from tiara.domain.dataplane import EMPTY_TABLE, BackendKey, ServiceKey
 from tiara.domain.errors import InvalidField, NotFound, Unavailable
 from tiara.domain.layout import Role, Status, Use
-from tiara.domain.model import Protocol
+from tiara.domain.model import Backend, Protocol, VirtualService
 from tiara.domain.names import backend_name, service_name
 from tiara.domain.observed import ConnectionView, PushResult
 from tiara.domain.plan import PoolRows
-from tiara.native import NativeError, Segment, maglev_fill
+from tiara.native import NativeError, Segment, maglev_fill, rendezvous_fill, round_robin_fill
 from tiara.native.segment import ANY, END
 from tiara.native.values import CollectInfo, NativeConnection, SegmentInfo
-from tiara.planner import PoolInput, PoolPlan, plan_pool, plan_service, shares
-from tiara.planner.maglev import row_maker
+from tiara.planner import Fills, PoolInput, PoolPlan, plan_pool, plan_service, row_maker, shares
 from tiara.planner.rows import differ_plain, rows_moved
 from tiara.reconciler.apply import Edit
 from tiara.reconciler.held import Held
@@ -32,6 +31,9 @@ _ROWS_KEPT = 64
 """Filled tables kept in memory: a pool whose usable backends are the same is not filled again."""
 
 
+_FILLS = Fills(maglev_fill, rendezvous_fill, round_robin_fill)
+
+
 @dataclass(frozen=True, slots=True)
 class Sighting:
     """What a look at the segment found. ``epoch`` counts the segments attached so far."""
@@ -41,6 +43,8 @@ class Sighting:
     collect: CollectInfo | None = None
     down: frozenset[str] = frozenset()
     """Uids of the backends that were DOWN when this segment was attached."""
+    ramps: Mapping[str, int] = field(default_factory=dict)
+    """Tenths of their weights that counted then, by uid."""
     problem: str = ""
 
 
@@ -72,11 +76,13 @@ class Actuator:
         self._identity = (0, 0)
         self._epoch = 0
         self._down: frozenset[str] = frozenset()
+        self._ramps: dict[str, int] = {}
         self._inputs: dict[str, PoolInput] = {}
         self._shares: dict[str, dict[BackendKey, float]] = {}
         self._resolved: _Indices | None = None
+        self._sampled = 0
         self.held = Held()
-        self._make_rows = lru_cache(_ROWS_KEPT)(row_maker(secret, maglev_fill))
+        self._make_rows = lru_cache(_ROWS_KEPT)(row_maker(secret, _FILLS))
 
     @property
     def segment(self) -> Segment:
@@ -96,7 +102,8 @@ class Actuator:
             if self._segment is None:
                 return Sighting(self._epoch, problem="there is no segment: start tiara-dataplane")
             collect = self._segment.collect()
-            return Sighting(self._epoch, self._segment.describe(), collect, self._down)
+            info = self._segment.describe()
+            return Sighting(self._epoch, info, collect, self._down, self._ramps)
         except NativeError as error:
             return Sighting(self._epoch, problem=_attach_problem(error))
 
@@ -139,6 +146,18 @@ class Actuator:
         if pool not in self._shares and pool in self._inputs:
             self._shares[pool] = dict(shares(self._plan(self._inputs[pool]).table))
         return self._shares.get(pool, {})
+
+    def fill(self) -> float | None:
+        """The table's share of used slots, 0 to 1, by a sample that is another each time; None: no table."""
+        if self._segment is None:
+            return None
+        self._sampled += 1
+        return self._segment.fill(self._sampled)
+
+    def backend_indices(self, backends: Sequence[Backend]) -> list[int | None]:
+        """Where the segment has each; None: not there."""
+        slots = [self.held.backends.get((b.pool, b.id, b.uid)) for b in backends]
+        return [slot.idx if slot else None for slot in slots]
 
     def push(self, records: bytes, known: Dictionaries) -> PushResult:
         """Inserts one chunk."""
@@ -192,13 +211,14 @@ class Actuator:
         self._down = frozenset(
             slot.spec.uid for slot in self.held.backends.values() if slot.spec.use is Use.DOWN
         )
+        self._ramps = {slot.spec.uid: slot.spec.ramp_tenths for slot in self.held.backends.values()}
         self._epoch += 1
 
     def _plan(self, given: PoolInput) -> PoolPlan:
         return plan_pool(
             given,
-            lambda pool, backends, weights, rows: self._make_rows(
-                pool, tuple(backends), tuple(weights), rows
+            lambda policy, pool, backends, weights, rows: self._make_rows(
+                policy, pool, tuple(backends), tuple(weights), rows
             ),
         )
 
@@ -220,7 +240,7 @@ class Actuator:
             spec.key: (spec, service.pool)
             for service in work.services.values()
             if service
-            for spec in plan_service(service)
+            for spec in plan_service(service, _affinity(work, service))
         }
         wanted_backends = {spec.key for plan in plans.values() for spec in plan.backends}
         names = self.held.service_keys.keys() if work.full else work.services.keys()
@@ -295,6 +315,11 @@ class Actuator:
             found.pushed,
             backend.forward.label if backend else "",
         )
+
+
+def _affinity(work: Work, service: VirtualService) -> bool:
+    given = work.pools[service.pool]
+    return given is not None and given.pool.source_affinity
 
 
 def _attach_problem(error: NativeError) -> str:

@@ -188,9 +188,9 @@ class Configuration:
         await self._write(call, lambda draft: self._remove(draft, self.service(service), etag))
 
     async def apply(
-        self, wanted: Wanted, at_revision: int, allow_removal: bool, call: Call = NO_CALL
+        self, wanted: Wanted, at_revision: int | None, allow_removal: bool, call: Call = NO_CALL
     ) -> Written:
-        """All of it or nothing. ``Aborted`` where the store is past ``at_revision`` (0: any)."""
+        """All of it or nothing. ``Aborted`` where the store is past ``at_revision`` (None: any)."""
 
         def build(draft: Draft) -> None:
             self._check_revision(at_revision)
@@ -263,8 +263,8 @@ class Configuration:
         _check_etag(value, etag)
         draft.remove(value)
 
-    def _check_revision(self, revision: int) -> None:
-        if revision and revision != self.catalogue.revision:
+    def _check_revision(self, revision: int | None) -> None:
+        if revision is not None and revision != self.catalogue.revision:
             raise Aborted(
                 "configuration",
                 f"plan_revision: the plan was made at revision {revision}, the store is at "

@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -20,7 +21,7 @@ from tiara.domain.plan import PlanView
 from tiara.health import Monitor, Target
 from tiara.native import NativeError, locate
 from tiara.native.values import Usage
-from tiara.planner import plan_service
+from tiara.planner import Seen, plan_service
 from tiara.reconciler import report
 from tiara.reconciler.actuator import Actuator, Applied, Sighting
 from tiara.reconciler.catalogue import Catalogue
@@ -28,11 +29,15 @@ from tiara.reconciler.census import Census
 from tiara.reconciler.configuration import Configuration, now_ms
 from tiara.reconciler.draft import Draft, Room
 from tiara.reconciler.dump import Dumps
+from tiara.reconciler.events import Events
+from tiara.reconciler.notices import Notices
 from tiara.reconciler.observed import Observed
 from tiara.reconciler.plans import answer, question
 from tiara.reconciler.progress import Progress
 from tiara.reconciler.push import Dictionaries, PushBackend, PushService, PushSession, resolve
+from tiara.reconciler.ramps import Ramps
 from tiara.reconciler.wanted import Wanted
+from tiara.reconciler.watch import Feed
 from tiara.reconciler.work import Dirty, Work
 from tiara.store import Store
 
@@ -58,9 +63,17 @@ class Reconciler:
     """Use ``await Reconciler.start(...)`` and ``await close()``. Writes go through ``configuration``."""
 
     def __init__(
-        self, store: Store, catalogue: Catalogue, actuator: Actuator, clock_ms: Callable[[], int] = now_ms
+        self,
+        store: Store,
+        catalogue: Catalogue,
+        actuator: Actuator,
+        clock_ms: Callable[[], int] = now_ms,
+        node: str = "-",
     ) -> None:
         self.configuration = Configuration(store, catalogue, self._announced, self._room, clock_ms)
+        self.feed = Feed(store, catalogue)
+        self.events = Events(store, clock_ms)
+        self._store = store
         self._catalogue = catalogue
         self._actuator = actuator
         self._native = ThreadPoolExecutor(1, thread_name_prefix="native")
@@ -68,7 +81,18 @@ class Reconciler:
         self.dumps = Dumps(actuator.path)
         self._progress = Progress()
         self._observed = Observed(clock_ms)
+        self._ramps = Ramps(clock_ms, self._slow_start_ms)
         self._monitor = Monitor(self._probed)
+        self._notices = Notices(
+            self.events,
+            catalogue,
+            self._progress,
+            actuator,
+            self._census,
+            self._run_native,
+            clock_ms,
+            f"nodes/{node}",
+        )
         self._checks = {pool.id: pool.health_check for pool in catalogue.pools.values()}
         self._backend_by_uid: dict[str, Backend] = {}
         self._dirty = Dirty()
@@ -87,11 +111,15 @@ class Reconciler:
         *,
         where: Callable[[], Path] | None = None,
         clock_ms: Callable[[], int] = now_ms,
+        node: str = "-",
     ) -> Reconciler:
-        """Loads the store, adopts the segment if there is one, and begins to follow both."""
+        """Loads the store, adopts the segment if there is one, and begins to follow both.
+
+        ``node``: the id of this node, for its events.
+        """
         catalogue = Catalogue(await store.load())
         actuator = Actuator(where or (lambda: locate(instance)), await store.secret())
-        reconciler = cls(store, catalogue, actuator, clock_ms)
+        reconciler = cls(store, catalogue, actuator, clock_ms, node)
         await reconciler._begin()
         return reconciler
 
@@ -103,13 +131,15 @@ class Reconciler:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
         await self._monitor.close()
+        await self._notices.close()
+        await self.events.close()
         await self._census.close()
         await self._run_native(self._actuator.close)
         self._native.shutdown(wait=False)
 
     def status(self, backend: Backend) -> BackendStatus:
         """What is seen of a backend."""
-        return self._observed.status(backend)
+        return replace(self._observed.status(backend), ramp_percent=self._ramps.percent(backend))
 
     async def wait_applied(self, revision: int, timeout_s: float) -> tuple[int, int]:
         """Waits until every worker uses ``revision`` (0: the newest); applied revision and generation."""
@@ -129,7 +159,7 @@ class Reconciler:
         if self._progress.sighting.info is None:
             return answer(draft, named, None, None)
         await self._progress.wait_published(self._catalogue.revision, PLAN_WAIT_S)
-        asked = question(draft, self._observed.seen)
+        asked = question(draft, lambda backend: self._foreseen(draft, backend))
         preview = await self._read(lambda: self._actuator.preview(asked))
         return answer(draft, named, preview, await self._census.affected(preview.services, preview.backends))
 
@@ -214,9 +244,12 @@ class Reconciler:
         for backend in self._catalogue.all_backends():
             self._backend_by_uid[backend.uid] = backend
             self._observed.expect_drain(backend)
+            self._notices.put(backend)
         await self._look()
         for backend in self._catalogue.all_backends():
             self._check_health(backend)
+        self.events.start()
+        self._notices.start(self._store, self.feed.observed)
         self._task = asyncio.create_task(self._follow(), name="reconciler")
 
     def _room(self) -> Room:
@@ -224,6 +257,7 @@ class Reconciler:
         return Room(info.backend_max, info.service_max) if info else Room()
 
     def _announced(self, put: Sequence[Resource], removed: Sequence[Resource]) -> None:
+        self.feed.announce(self._catalogue.revision, put, removed)
         for value in (*put, *removed):
             match value:
                 case Pool():
@@ -253,18 +287,22 @@ class Reconciler:
             self._monitor.remove(backend.uid)
             if not self._checks[pool.id]:
                 self._observed.forget(backend.uid)
+                self.feed.observed(backend)
             self._check_health(backend)
 
     def _welcome(self, backend: Backend) -> None:
         known = backend.uid in self._backend_by_uid
         self._backend_by_uid[backend.uid] = backend
         self._observed.expect_drain(backend)
+        self._notices.put(backend)
         if not known:
             self._check_health(backend)
 
     def _forget(self, backend: Backend) -> None:
         self._backend_by_uid.pop(backend.uid, None)
         self._observed.forget(backend.uid)
+        self._ramps.forget(backend.uid)
+        self._notices.remove(backend)
         self._monitor.remove(backend.uid)
 
     def _check_health(self, backend: Backend) -> None:
@@ -275,10 +313,15 @@ class Reconciler:
 
     def _probed(self, uid: str, health: Health, reason: str) -> None:
         backend = self._backend_by_uid.get(uid)
-        if backend and self._observed.record(uid, health, reason):
-            self._log.info("health", backend=backend.name, health=str(health), reason=reason)
+        if backend is None:
+            return
+        before = self._observed.health(uid)
+        if self._observed.record(uid, health, reason):
+            self._notices.health(backend, health, reason)
             self._dirty.pools.add(backend.pool)
             self._kick.set()
+        if health is not before:
+            self.feed.observed(backend)
 
     async def _follow(self) -> None:
         while True:
@@ -292,9 +335,20 @@ class Reconciler:
 
     async def _cycle(self) -> None:
         await self._look()
-        self._dirty.pools |= self._observed.passed() & self._catalogue.pools.keys()
+        due = self._observed.passed() | self._ramps.passed()
+        self._dirty.pools |= due & self._catalogue.pools.keys()
         if self._progress.sighting.info and self._work_waits() and _now() >= self._retry_at:
-            await self._apply(self._dirty.take(self._catalogue, self._observed.seen))
+            await self._apply(self._dirty.take(self._catalogue, self._seen))
+
+    def _seen(self, backend: Backend) -> Seen:
+        return self._ramps.seen(backend, self._observed.seen(backend))
+
+    def _foreseen(self, draft: Draft, backend: Backend) -> Seen:
+        duration_ms = _slow_start_ms(draft.pool(backend.pool))
+        return self._ramps.foreseen(backend, self._observed.seen(backend), duration_ms)
+
+    def _slow_start_ms(self, pool: str) -> int:
+        return _slow_start_ms(self._catalogue.pools.get(pool))
 
     def _work_waits(self) -> bool:
         dirty = self._dirty
@@ -305,12 +359,10 @@ class Reconciler:
         if sighting.epoch != self._epoch:
             self._epoch = sighting.epoch
             await self._adopt(sighting)
-        was_live = self._progress.live
         await self._progress.see(sighting)
         info = sighting.info
         self._monitor.carry(info.start_cnt if info and info.dataplane_live else 0)
-        if self._progress.live != was_live:
-            self._log.info("data plane", running=self._progress.live)
+        self._notices.dataplane()
 
     async def _adopt(self, sighting: Sighting) -> None:
         self._dirty.full = True
@@ -321,6 +373,8 @@ class Reconciler:
             if self._catalogue.pools[self._backend_by_uid[uid].pool].health_check
         }
         self._observed.adopt_down(checked)
+        pools = {uid: backend.pool for uid, backend in self._backend_by_uid.items()}
+        self._ramps.adopt(sighting.ramps, pools)
         await self._progress.restart()
         self._log.info("segment attached", generation=sighting.info.generation if sighting.info else 0)
 
@@ -358,6 +412,10 @@ class Reconciler:
         except TimeoutError:
             pass
         self._kick.clear()
+
+
+def _slow_start_ms(pool: Pool | None) -> int:
+    return pool.slow_start.duration_ms if pool and pool.slow_start else 0
 
 
 def _now() -> float:

@@ -19,6 +19,7 @@ from tiara.domain.model import (
     Pool,
     Protocol,
     Resource,
+    SlowStart,
     Timeouts,
     VirtualService,
     Vxlan,
@@ -56,6 +57,7 @@ def _pool(fields: dict[str, Any]) -> Pool:
     fields["policy"] = Policy(fields["policy"])
     fields["vxlan"] = fields["vxlan"] and Vxlan(**fields["vxlan"])
     fields["health_check"] = fields["health_check"] and _health_check(fields["health_check"])
+    fields["slow_start"] = (ramp := fields.get("slow_start")) and SlowStart(**ramp)
     return Pool(**fields)
 
 

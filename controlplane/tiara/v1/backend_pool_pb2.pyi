@@ -63,15 +63,27 @@ class _SelectionPolicyEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Selec
     SELECTION_POLICY_UNSPECIFIED: _SelectionPolicy.ValueType  # 0
     """Means MAGLEV."""
     SELECTION_POLICY_MAGLEV: _SelectionPolicy.ValueType  # 1
-    """Weighted Maglev: little disruption when backends change."""
+    """Weighted Maglev: even shares, and little else moves when backends change."""
+    SELECTION_POLICY_WEIGHTED_ROUND_ROBIN: _SelectionPolicy.ValueType  # 2
+    """Weighted round robin: the most even shares; most rows move when backends change."""
+    SELECTION_POLICY_RENDEZVOUS: _SelectionPolicy.ValueType  # 3
+    """Weighted rendezvous hashing: when backends change exactly their rows move; shares differ by
+    chance: of about 655 rows by 4 %, now and then by 10 %.
+    """
 
 class SelectionPolicy(_SelectionPolicy, metaclass=_SelectionPolicyEnumTypeWrapper):
-    """How a new connection's backend is chosen."""
+    """How a new connection's backend is chosen. A change moves no established connection."""
 
 SELECTION_POLICY_UNSPECIFIED: SelectionPolicy.ValueType  # 0
 """Means MAGLEV."""
 SELECTION_POLICY_MAGLEV: SelectionPolicy.ValueType  # 1
-"""Weighted Maglev: little disruption when backends change."""
+"""Weighted Maglev: even shares, and little else moves when backends change."""
+SELECTION_POLICY_WEIGHTED_ROUND_ROBIN: SelectionPolicy.ValueType  # 2
+"""Weighted round robin: the most even shares; most rows move when backends change."""
+SELECTION_POLICY_RENDEZVOUS: SelectionPolicy.ValueType  # 3
+"""Weighted rendezvous hashing: when backends change exactly their rows move; shares differ by
+chance: of about 655 rows by 4 %, now and then by 10 %.
+"""
 Global___SelectionPolicy: _TypeAlias = SelectionPolicy  # noqa: Y015
 
 class _HealthState:
@@ -116,6 +128,8 @@ class BackendPool(_message.Message):
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     REVISION_FIELD_NUMBER: _builtins.int
     OWNER_FIELD_NUMBER: _builtins.int
+    SOURCE_AFFINITY_FIELD_NUMBER: _builtins.int
+    SLOW_START_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """"backendPools/{pool}". The id is the client's: [a-z]([a-z0-9-]{0,61}[a-z0-9])?"""
     uid: _builtins.str
@@ -138,6 +152,10 @@ class BackendPool(_message.Message):
     """Set by the server: the store's revision of the last write."""
     owner: _builtins.str
     """Set by ApplyConfiguration: who declared it. Empty: it was made by a single call."""
+    source_affinity: _builtins.bool
+    """True: all connections of one client address choose alike, whatever their port (what others call
+    source hash or persistence). False: each connection chooses for itself. Part of etag.
+    """
     @_builtins.property
     def vxlan(self) -> Global___VxlanOptions:
         """For VXLAN only; unset means its defaults."""
@@ -149,6 +167,12 @@ class BackendPool(_message.Message):
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """Set by the server: when it was created."""
+
+    @_builtins.property
+    def slow_start(self) -> Global___SlowStart:
+        """How a backend comes to its share when it begins to take new connections. Unset means at once.
+        Part of etag.
+        """
 
     def __init__(
         self,
@@ -165,10 +189,12 @@ class BackendPool(_message.Message):
         create_time: _timestamp_pb2.Timestamp | None = ...,
         revision: _builtins.int = ...,
         owner: _builtins.str = ...,
+        source_affinity: _builtins.bool = ...,
+        slow_start: Global___SlowStart | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "health_check", b"health_check", "vxlan", b"vxlan"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "health_check", b"health_check", "slow_start", b"slow_start", "vxlan", b"vxlan"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "etag", b"etag", "fail_open", b"fail_open", "forwarding_mode", b"forwarding_mode", "health_check", b"health_check", "name", b"name", "owner", b"owner", "policy", b"policy", "revision", b"revision", "selection_rows", b"selection_rows", "uid", b"uid", "vxlan", b"vxlan"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "etag", b"etag", "fail_open", b"fail_open", "forwarding_mode", b"forwarding_mode", "health_check", b"health_check", "name", b"name", "owner", b"owner", "policy", b"policy", "revision", b"revision", "selection_rows", b"selection_rows", "slow_start", b"slow_start", "source_affinity", b"source_affinity", "uid", b"uid", "vxlan", b"vxlan"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -205,6 +231,33 @@ class VxlanOptions(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___VxlanOptions: _TypeAlias = VxlanOptions  # noqa: Y015
+
+@_typing.final
+class SlowStart(_message.Message):
+    """A declared ramp. A backend that is new in its pool's selection table, or comes back to it after
+    being down, drained or of weight 0, counts with 10 % of its weight, and with 10 % more after each
+    ninth of the duration: ten generations. A restart of the control plane goes on where it was.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DURATION_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def duration(self) -> _duration_pb2.Duration:
+        """Until the whole weight counts: 1 s to 24 h. Unset is refused."""
+
+    def __init__(
+        self,
+        *,
+        duration: _duration_pb2.Duration | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["duration", b"duration"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["duration", b"duration"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SlowStart: _TypeAlias = SlowStart  # noqa: Y015
 
 @_typing.final
 class HealthCheck(_message.Message):
@@ -438,6 +491,7 @@ class BackendStatus(_message.Message):
     DRAINED_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
     DISABLED_FIELD_NUMBER: _builtins.int
+    RAMP_PERCENT_FIELD_NUMBER: _builtins.int
     health: Global___HealthState.ValueType
     """What its health check says."""
     draining: _builtins.bool
@@ -448,6 +502,8 @@ class BackendStatus(_message.Message):
     """Why health is what it is, as "connect: refused". Empty when there is nothing to say."""
     disabled: _builtins.bool
     """Disabled by an operator: no new connections, established TCP stays, UDP selects again."""
+    ramp_percent: _builtins.int
+    """While a slow start goes on: the percentage of its weight that counts now, 10 to 90. 0: none."""
     @_builtins.property
     def drain_deadline(self) -> _timestamp_pb2.Timestamp:
         """After this moment a draining backend's connections are moved. Unset means never."""
@@ -461,10 +517,11 @@ class BackendStatus(_message.Message):
         drained: _builtins.bool = ...,
         reason: _builtins.str = ...,
         disabled: _builtins.bool = ...,
+        ramp_percent: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["drain_deadline", b"drain_deadline"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["disabled", b"disabled", "drain_deadline", b"drain_deadline", "drained", b"drained", "draining", b"draining", "health", b"health", "reason", b"reason"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["disabled", b"disabled", "drain_deadline", b"drain_deadline", "drained", b"drained", "draining", b"draining", "health", b"health", "ramp_percent", b"ramp_percent", "reason", b"reason"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

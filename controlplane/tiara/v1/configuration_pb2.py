@@ -28,17 +28,17 @@ from tiara.v1 import backend_pool_pb2 as tiara_dot_v1_dot_backend__pool__pb2
 from tiara.v1 import virtual_service_pb2 as tiara_dot_v1_dot_virtual__service__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1ctiara/v1/configuration.proto\x12\x08tiara.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1btiara/v1/backend_pool.proto\x1a\x1etiara/v1/virtual_service.proto\"\xa5\x01\n\rConfiguration\x12\r\n\x05owner\x18\x01 \x01(\t\x12,\n\rbackend_pools\x18\x02 \x03(\x0b\x32\x15.tiara.v1.BackendPool\x12#\n\x08\x62\x61\x63kends\x18\x03 \x03(\x0b\x32\x11.tiara.v1.Backend\x12\x32\n\x10virtual_services\x18\x04 \x03(\x0b\x32\x18.tiara.v1.VirtualService\"\x82\x01\n\x18PlanConfigurationRequest\x12\x30\n\rconfiguration\x18\x01 \x01(\x0b\x32\x17.tiara.v1.ConfigurationH\x00\x12\x1b\n\x11rollback_revision\x18\x02 \x01(\x04H\x00\x12\r\n\x05whole\x18\x03 \x01(\x08\x42\x08\n\x06source\"\xef\x01\n\x04Plan\x12\x10\n\x08revision\x18\x01 \x01(\x04\x12)\n\x07\x63hanges\x18\x02 \x03(\x0b\x32\x18.tiara.v1.ResourceChange\x12!\n\x05pools\x18\x03 \x03(\x0b\x32\x12.tiara.v1.PoolRows\x12\x1c\n\x14\x61\x66\x66\x65\x63ted_connections\x18\x04 \x01(\x04\x12\x18\n\x10live_connections\x18\x05 \x01(\x04\x12%\n\toverrides\x18\x06 \x03(\x0b\x32\x12.tiara.v1.Override\x12\x17\n\x0fremoval_reasons\x18\x07 \x03(\t\x12\x0f\n\x07\x63ounted\x18\x08 \x01(\x08\"\x8b\x01\n\x0eResourceChange\x12&\n\x06\x61\x63tion\x18\x01 \x01(\x0e\x32\x16.tiara.v1.ChangeAction\x12\x0c\n\x04name\x18\x02 \x01(\t\x12%\n\x06\x66ields\x18\x03 \x03(\x0b\x32\x15.tiara.v1.FieldChange\x12\x1c\n\x14\x61\x66\x66\x65\x63ted_connections\x18\x04 \x01(\x04\":\n\x0b\x46ieldChange\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x0e\n\x06\x62\x65\x66ore\x18\x02 \x01(\t\x12\r\n\x05\x61\x66ter\x18\x03 \x01(\t\"=\n\x08PoolRows\x12\x14\n\x0c\x62\x61\x63kend_pool\x18\x01 \x01(\t\x12\r\n\x05moved\x18\x02 \x01(\r\x12\x0c\n\x04rows\x18\x03 \x01(\r\"-\n\x08Override\x12\x0f\n\x07\x62\x61\x63kend\x18\x01 \x01(\t\x12\x10\n\x08\x64raining\x18\x02 \x01(\x08\"\xc5\x01\n\x19\x41pplyConfigurationRequest\x12\x30\n\rconfiguration\x18\x01 \x01(\x0b\x32\x17.tiara.v1.ConfigurationH\x00\x12\x1b\n\x11rollback_revision\x18\x02 \x01(\x04H\x00\x12\r\n\x05whole\x18\x03 \x01(\x08\x12\x15\n\rplan_revision\x18\x04 \x01(\x04\x12\x15\n\rallow_removal\x18\x05 \x01(\x08\x12\x12\n\nrequest_id\x18\x06 \x01(\tB\x08\n\x06source\"Y\n\x1a\x41pplyConfigurationResponse\x12\x10\n\x08revision\x18\x01 \x01(\x04\x12)\n\x07\x63hanges\x18\x02 \x03(\x0b\x32\x18.tiara.v1.ResourceChange\"+\n\x1a\x45xportConfigurationRequest\x12\r\n\x05owner\x18\x01 \x01(\t\"_\n\x1b\x45xportConfigurationResponse\x12.\n\rconfiguration\x18\x01 \x01(\x0b\x32\x17.tiara.v1.Configuration\x12\x10\n\x08revision\x18\x02 \x01(\x04\"\xb0\x01\n\x08Revision\x12\x10\n\x08revision\x18\x01 \x01(\x04\x12(\n\x04time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0b\n\x03who\x18\x03 \x01(\t\x12\x0c\n\x04peer\x18\x04 \x01(\t\x12\x0e\n\x06method\x18\x05 \x01(\t\x12\x12\n\nrequest_id\x18\x06 \x01(\t\x12)\n\x07\x63hanges\x18\x07 \x03(\x0b\x32\x18.tiara.v1.ResourceChange\"&\n\x12GetRevisionRequest\x12\x10\n\x08revision\x18\x01 \x01(\x04\"O\n\x14ListRevisionsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x10\n\x08resource\x18\x03 \x01(\t\"W\n\x15ListRevisionsResponse\x12%\n\trevisions\x18\x01 \x03(\x0b\x32\x12.tiara.v1.Revision\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x87\x01\n\x05\x45vent\x12\x0e\n\x06number\x18\x01 \x01(\x04\x12(\n\x04time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12!\n\x04kind\x18\x03 \x01(\x0e\x32\x13.tiara.v1.EventKind\x12\x10\n\x08resource\x18\x04 \x01(\t\x12\x0f\n\x07message\x18\x05 \x01(\t\"o\n\x11ListEventsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12!\n\x04kind\x18\x03 \x01(\x0e\x32\x13.tiara.v1.EventKind\x12\x10\n\x08resource\x18\x04 \x01(\t\"N\n\x12ListEventsResponse\x12\x1f\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x0f.tiara.v1.Event\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"T\n\x0cWatchRequest\x12\x16\n\x0e\x61\x66ter_revision\x18\x01 \x01(\x04\x12,\n\theartbeat\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\"\xbe\x01\n\rWatchResponse\x12(\n\x03put\x18\x01 \x01(\x0b\x32\x19.tiara.v1.WatchedResourceH\x00\x12\x11\n\x07removed\x18\x02 \x01(\tH\x00\x12\'\n\x06synced\x18\x03 \x01(\x0b\x32\x15.tiara.v1.WatchSyncedH\x00\x12-\n\theartbeat\x18\x04 \x01(\x0b\x32\x18.tiara.v1.WatchHeartbeatH\x00\x12\x10\n\x08revision\x18\x05 \x01(\x04\x42\x06\n\x04step\"\xa7\x01\n\x0fWatchedResource\x12-\n\x0c\x62\x61\x63kend_pool\x18\x01 \x01(\x0b\x32\x15.tiara.v1.BackendPoolH\x00\x12$\n\x07\x62\x61\x63kend\x18\x02 \x01(\x0b\x32\x11.tiara.v1.BackendH\x00\x12\x33\n\x0fvirtual_service\x18\x03 \x01(\x0b\x32\x18.tiara.v1.VirtualServiceH\x00\x42\n\n\x08resource\"\r\n\x0bWatchSynced\"\x10\n\x0eWatchHeartbeat*\x93\x01\n\x0c\x43hangeAction\x12\x1d\n\x19\x43HANGE_ACTION_UNSPECIFIED\x10\x00\x12\x15\n\x11\x43HANGE_ACTION_ADD\x10\x01\x12\x18\n\x14\x43HANGE_ACTION_CHANGE\x10\x02\x12\x18\n\x14\x43HANGE_ACTION_REMOVE\x10\x03\x12\x19\n\x15\x43HANGE_ACTION_REPLACE\x10\x04*\xcf\x01\n\tEventKind\x12\x1a\n\x16\x45VENT_KIND_UNSPECIFIED\x10\x00\x12\x19\n\x15\x45VENT_KIND_BACKEND_UP\x10\x01\x12\x1b\n\x17\x45VENT_KIND_BACKEND_DOWN\x10\x02\x12\x19\n\x15\x45VENT_KIND_DRAIN_DONE\x10\x03\x12\x19\n\x15\x45VENT_KIND_TABLE_FILL\x10\x04\x12\x1e\n\x1a\x45VENT_KIND_PUBLISH_DELAYED\x10\x05\x12\x18\n\x14\x45VENT_KIND_DATAPLANE\x10\x06\x32\xbc\x04\n\x14\x43onfigurationService\x12G\n\x11PlanConfiguration\x12\".tiara.v1.PlanConfigurationRequest\x1a\x0e.tiara.v1.Plan\x12_\n\x12\x41pplyConfiguration\x12#.tiara.v1.ApplyConfigurationRequest\x1a$.tiara.v1.ApplyConfigurationResponse\x12\x62\n\x13\x45xportConfiguration\x12$.tiara.v1.ExportConfigurationRequest\x1a%.tiara.v1.ExportConfigurationResponse\x12?\n\x0bGetRevision\x12\x1c.tiara.v1.GetRevisionRequest\x1a\x12.tiara.v1.Revision\x12P\n\rListRevisions\x12\x1e.tiara.v1.ListRevisionsRequest\x1a\x1f.tiara.v1.ListRevisionsResponse\x12G\n\nListEvents\x12\x1b.tiara.v1.ListEventsRequest\x1a\x1c.tiara.v1.ListEventsResponse\x12:\n\x05Watch\x12\x16.tiara.v1.WatchRequest\x1a\x17.tiara.v1.WatchResponse0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1ctiara/v1/configuration.proto\x12\x08tiara.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1btiara/v1/backend_pool.proto\x1a\x1etiara/v1/virtual_service.proto\"\xa5\x01\n\rConfiguration\x12\r\n\x05owner\x18\x01 \x01(\t\x12,\n\rbackend_pools\x18\x02 \x03(\x0b\x32\x15.tiara.v1.BackendPool\x12#\n\x08\x62\x61\x63kends\x18\x03 \x03(\x0b\x32\x11.tiara.v1.Backend\x12\x32\n\x10virtual_services\x18\x04 \x03(\x0b\x32\x18.tiara.v1.VirtualService\"\x82\x01\n\x18PlanConfigurationRequest\x12\x30\n\rconfiguration\x18\x01 \x01(\x0b\x32\x17.tiara.v1.ConfigurationH\x00\x12\x1b\n\x11rollback_revision\x18\x02 \x01(\x04H\x00\x12\r\n\x05whole\x18\x03 \x01(\x08\x42\x08\n\x06source\"\xef\x01\n\x04Plan\x12\x10\n\x08revision\x18\x01 \x01(\x04\x12)\n\x07\x63hanges\x18\x02 \x03(\x0b\x32\x18.tiara.v1.ResourceChange\x12!\n\x05pools\x18\x03 \x03(\x0b\x32\x12.tiara.v1.PoolRows\x12\x1c\n\x14\x61\x66\x66\x65\x63ted_connections\x18\x04 \x01(\x04\x12\x18\n\x10live_connections\x18\x05 \x01(\x04\x12%\n\toverrides\x18\x06 \x03(\x0b\x32\x12.tiara.v1.Override\x12\x17\n\x0fremoval_reasons\x18\x07 \x03(\t\x12\x0f\n\x07\x63ounted\x18\x08 \x01(\x08\"\x8b\x01\n\x0eResourceChange\x12&\n\x06\x61\x63tion\x18\x01 \x01(\x0e\x32\x16.tiara.v1.ChangeAction\x12\x0c\n\x04name\x18\x02 \x01(\t\x12%\n\x06\x66ields\x18\x03 \x03(\x0b\x32\x15.tiara.v1.FieldChange\x12\x1c\n\x14\x61\x66\x66\x65\x63ted_connections\x18\x04 \x01(\x04\":\n\x0b\x46ieldChange\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x0e\n\x06\x62\x65\x66ore\x18\x02 \x01(\t\x12\r\n\x05\x61\x66ter\x18\x03 \x01(\t\"=\n\x08PoolRows\x12\x14\n\x0c\x62\x61\x63kend_pool\x18\x01 \x01(\t\x12\r\n\x05moved\x18\x02 \x01(\r\x12\x0c\n\x04rows\x18\x03 \x01(\r\"-\n\x08Override\x12\x0f\n\x07\x62\x61\x63kend\x18\x01 \x01(\t\x12\x10\n\x08\x64raining\x18\x02 \x01(\x08\"\xdc\x01\n\x19\x41pplyConfigurationRequest\x12\x30\n\rconfiguration\x18\x01 \x01(\x0b\x32\x17.tiara.v1.ConfigurationH\x00\x12\x1b\n\x11rollback_revision\x18\x02 \x01(\x04H\x00\x12\r\n\x05whole\x18\x03 \x01(\x08\x12\x1a\n\rplan_revision\x18\x04 \x01(\x04H\x01\x88\x01\x01\x12\x15\n\rallow_removal\x18\x05 \x01(\x08\x12\x12\n\nrequest_id\x18\x06 \x01(\tB\x08\n\x06sourceB\x10\n\x0e_plan_revision\"Y\n\x1a\x41pplyConfigurationResponse\x12\x10\n\x08revision\x18\x01 \x01(\x04\x12)\n\x07\x63hanges\x18\x02 \x03(\x0b\x32\x18.tiara.v1.ResourceChange\"+\n\x1a\x45xportConfigurationRequest\x12\r\n\x05owner\x18\x01 \x01(\t\"_\n\x1b\x45xportConfigurationResponse\x12.\n\rconfiguration\x18\x01 \x01(\x0b\x32\x17.tiara.v1.Configuration\x12\x10\n\x08revision\x18\x02 \x01(\x04\"\xb0\x01\n\x08Revision\x12\x10\n\x08revision\x18\x01 \x01(\x04\x12(\n\x04time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0b\n\x03who\x18\x03 \x01(\t\x12\x0c\n\x04peer\x18\x04 \x01(\t\x12\x0e\n\x06method\x18\x05 \x01(\t\x12\x12\n\nrequest_id\x18\x06 \x01(\t\x12)\n\x07\x63hanges\x18\x07 \x03(\x0b\x32\x18.tiara.v1.ResourceChange\"&\n\x12GetRevisionRequest\x12\x10\n\x08revision\x18\x01 \x01(\x04\"O\n\x14ListRevisionsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x10\n\x08resource\x18\x03 \x01(\t\"W\n\x15ListRevisionsResponse\x12%\n\trevisions\x18\x01 \x03(\x0b\x32\x12.tiara.v1.Revision\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x87\x01\n\x05\x45vent\x12\x0e\n\x06number\x18\x01 \x01(\x04\x12(\n\x04time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12!\n\x04kind\x18\x03 \x01(\x0e\x32\x13.tiara.v1.EventKind\x12\x10\n\x08resource\x18\x04 \x01(\t\x12\x0f\n\x07message\x18\x05 \x01(\t\"o\n\x11ListEventsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12!\n\x04kind\x18\x03 \x01(\x0e\x32\x13.tiara.v1.EventKind\x12\x10\n\x08resource\x18\x04 \x01(\t\"N\n\x12ListEventsResponse\x12\x1f\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x0f.tiara.v1.Event\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"T\n\x0cWatchRequest\x12\x16\n\x0e\x61\x66ter_revision\x18\x01 \x01(\x04\x12,\n\theartbeat\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\"\xbe\x01\n\rWatchResponse\x12(\n\x03put\x18\x01 \x01(\x0b\x32\x19.tiara.v1.WatchedResourceH\x00\x12\x11\n\x07removed\x18\x02 \x01(\tH\x00\x12\'\n\x06synced\x18\x03 \x01(\x0b\x32\x15.tiara.v1.WatchSyncedH\x00\x12-\n\theartbeat\x18\x04 \x01(\x0b\x32\x18.tiara.v1.WatchHeartbeatH\x00\x12\x10\n\x08revision\x18\x05 \x01(\x04\x42\x06\n\x04step\"\xa7\x01\n\x0fWatchedResource\x12-\n\x0c\x62\x61\x63kend_pool\x18\x01 \x01(\x0b\x32\x15.tiara.v1.BackendPoolH\x00\x12$\n\x07\x62\x61\x63kend\x18\x02 \x01(\x0b\x32\x11.tiara.v1.BackendH\x00\x12\x33\n\x0fvirtual_service\x18\x03 \x01(\x0b\x32\x18.tiara.v1.VirtualServiceH\x00\x42\n\n\x08resource\"\r\n\x0bWatchSynced\"\x10\n\x0eWatchHeartbeat*\x93\x01\n\x0c\x43hangeAction\x12\x1d\n\x19\x43HANGE_ACTION_UNSPECIFIED\x10\x00\x12\x15\n\x11\x43HANGE_ACTION_ADD\x10\x01\x12\x18\n\x14\x43HANGE_ACTION_CHANGE\x10\x02\x12\x18\n\x14\x43HANGE_ACTION_REMOVE\x10\x03\x12\x19\n\x15\x43HANGE_ACTION_REPLACE\x10\x04*\xcf\x01\n\tEventKind\x12\x1a\n\x16\x45VENT_KIND_UNSPECIFIED\x10\x00\x12\x19\n\x15\x45VENT_KIND_BACKEND_UP\x10\x01\x12\x1b\n\x17\x45VENT_KIND_BACKEND_DOWN\x10\x02\x12\x19\n\x15\x45VENT_KIND_DRAIN_DONE\x10\x03\x12\x19\n\x15\x45VENT_KIND_TABLE_FILL\x10\x04\x12\x1e\n\x1a\x45VENT_KIND_PUBLISH_DELAYED\x10\x05\x12\x18\n\x14\x45VENT_KIND_DATAPLANE\x10\x06\x32\xbc\x04\n\x14\x43onfigurationService\x12G\n\x11PlanConfiguration\x12\".tiara.v1.PlanConfigurationRequest\x1a\x0e.tiara.v1.Plan\x12_\n\x12\x41pplyConfiguration\x12#.tiara.v1.ApplyConfigurationRequest\x1a$.tiara.v1.ApplyConfigurationResponse\x12\x62\n\x13\x45xportConfiguration\x12$.tiara.v1.ExportConfigurationRequest\x1a%.tiara.v1.ExportConfigurationResponse\x12?\n\x0bGetRevision\x12\x1c.tiara.v1.GetRevisionRequest\x1a\x12.tiara.v1.Revision\x12P\n\rListRevisions\x12\x1e.tiara.v1.ListRevisionsRequest\x1a\x1f.tiara.v1.ListRevisionsResponse\x12G\n\nListEvents\x12\x1b.tiara.v1.ListEventsRequest\x1a\x1c.tiara.v1.ListEventsResponse\x12:\n\x05Watch\x12\x16.tiara.v1.WatchRequest\x1a\x17.tiara.v1.WatchResponse0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'tiara.v1.configuration_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_CHANGEACTION']._serialized_start=2659
-  _globals['_CHANGEACTION']._serialized_end=2806
-  _globals['_EVENTKIND']._serialized_start=2809
-  _globals['_EVENTKIND']._serialized_end=3016
+  _globals['_CHANGEACTION']._serialized_start=2682
+  _globals['_CHANGEACTION']._serialized_end=2829
+  _globals['_EVENTKIND']._serialized_start=2832
+  _globals['_EVENTKIND']._serialized_end=3039
   _globals['_CONFIGURATION']._serialized_start=169
   _globals['_CONFIGURATION']._serialized_end=334
   _globals['_PLANCONFIGURATIONREQUEST']._serialized_start=337
@@ -54,37 +54,37 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_OVERRIDE']._serialized_start=976
   _globals['_OVERRIDE']._serialized_end=1021
   _globals['_APPLYCONFIGURATIONREQUEST']._serialized_start=1024
-  _globals['_APPLYCONFIGURATIONREQUEST']._serialized_end=1221
-  _globals['_APPLYCONFIGURATIONRESPONSE']._serialized_start=1223
-  _globals['_APPLYCONFIGURATIONRESPONSE']._serialized_end=1312
-  _globals['_EXPORTCONFIGURATIONREQUEST']._serialized_start=1314
-  _globals['_EXPORTCONFIGURATIONREQUEST']._serialized_end=1357
-  _globals['_EXPORTCONFIGURATIONRESPONSE']._serialized_start=1359
-  _globals['_EXPORTCONFIGURATIONRESPONSE']._serialized_end=1454
-  _globals['_REVISION']._serialized_start=1457
-  _globals['_REVISION']._serialized_end=1633
-  _globals['_GETREVISIONREQUEST']._serialized_start=1635
-  _globals['_GETREVISIONREQUEST']._serialized_end=1673
-  _globals['_LISTREVISIONSREQUEST']._serialized_start=1675
-  _globals['_LISTREVISIONSREQUEST']._serialized_end=1754
-  _globals['_LISTREVISIONSRESPONSE']._serialized_start=1756
-  _globals['_LISTREVISIONSRESPONSE']._serialized_end=1843
-  _globals['_EVENT']._serialized_start=1846
-  _globals['_EVENT']._serialized_end=1981
-  _globals['_LISTEVENTSREQUEST']._serialized_start=1983
-  _globals['_LISTEVENTSREQUEST']._serialized_end=2094
-  _globals['_LISTEVENTSRESPONSE']._serialized_start=2096
-  _globals['_LISTEVENTSRESPONSE']._serialized_end=2174
-  _globals['_WATCHREQUEST']._serialized_start=2176
-  _globals['_WATCHREQUEST']._serialized_end=2260
-  _globals['_WATCHRESPONSE']._serialized_start=2263
-  _globals['_WATCHRESPONSE']._serialized_end=2453
-  _globals['_WATCHEDRESOURCE']._serialized_start=2456
-  _globals['_WATCHEDRESOURCE']._serialized_end=2623
-  _globals['_WATCHSYNCED']._serialized_start=2625
-  _globals['_WATCHSYNCED']._serialized_end=2638
-  _globals['_WATCHHEARTBEAT']._serialized_start=2640
-  _globals['_WATCHHEARTBEAT']._serialized_end=2656
-  _globals['_CONFIGURATIONSERVICE']._serialized_start=3019
-  _globals['_CONFIGURATIONSERVICE']._serialized_end=3591
+  _globals['_APPLYCONFIGURATIONREQUEST']._serialized_end=1244
+  _globals['_APPLYCONFIGURATIONRESPONSE']._serialized_start=1246
+  _globals['_APPLYCONFIGURATIONRESPONSE']._serialized_end=1335
+  _globals['_EXPORTCONFIGURATIONREQUEST']._serialized_start=1337
+  _globals['_EXPORTCONFIGURATIONREQUEST']._serialized_end=1380
+  _globals['_EXPORTCONFIGURATIONRESPONSE']._serialized_start=1382
+  _globals['_EXPORTCONFIGURATIONRESPONSE']._serialized_end=1477
+  _globals['_REVISION']._serialized_start=1480
+  _globals['_REVISION']._serialized_end=1656
+  _globals['_GETREVISIONREQUEST']._serialized_start=1658
+  _globals['_GETREVISIONREQUEST']._serialized_end=1696
+  _globals['_LISTREVISIONSREQUEST']._serialized_start=1698
+  _globals['_LISTREVISIONSREQUEST']._serialized_end=1777
+  _globals['_LISTREVISIONSRESPONSE']._serialized_start=1779
+  _globals['_LISTREVISIONSRESPONSE']._serialized_end=1866
+  _globals['_EVENT']._serialized_start=1869
+  _globals['_EVENT']._serialized_end=2004
+  _globals['_LISTEVENTSREQUEST']._serialized_start=2006
+  _globals['_LISTEVENTSREQUEST']._serialized_end=2117
+  _globals['_LISTEVENTSRESPONSE']._serialized_start=2119
+  _globals['_LISTEVENTSRESPONSE']._serialized_end=2197
+  _globals['_WATCHREQUEST']._serialized_start=2199
+  _globals['_WATCHREQUEST']._serialized_end=2283
+  _globals['_WATCHRESPONSE']._serialized_start=2286
+  _globals['_WATCHRESPONSE']._serialized_end=2476
+  _globals['_WATCHEDRESOURCE']._serialized_start=2479
+  _globals['_WATCHEDRESOURCE']._serialized_end=2646
+  _globals['_WATCHSYNCED']._serialized_start=2648
+  _globals['_WATCHSYNCED']._serialized_end=2661
+  _globals['_WATCHHEARTBEAT']._serialized_start=2663
+  _globals['_WATCHHEARTBEAT']._serialized_end=2679
+  _globals['_CONFIGURATIONSERVICE']._serialized_start=3042
+  _globals['_CONFIGURATIONSERVICE']._serialized_end=3614
 # @@protoc_insertion_point(module_scope)

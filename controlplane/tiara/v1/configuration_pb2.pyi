@@ -373,7 +373,7 @@ class ApplyConfigurationRequest(_message.Message):
     whole: _builtins.bool
     """As in PlanConfigurationRequest."""
     plan_revision: _builtins.int
-    """The plan's revision; the store has moved since: ABORTED. 0 means whatever it is now."""
+    """The plan's revision; the store has moved since: ABORTED. Unset means whatever it is now."""
     allow_removal: _builtins.bool
     """True allows the removal of whole services and of more than half of a pool's backends."""
     request_id: _builtins.str
@@ -390,16 +390,21 @@ class ApplyConfigurationRequest(_message.Message):
         configuration: Global___Configuration | None = ...,
         rollback_revision: _builtins.int = ...,
         whole: _builtins.bool = ...,
-        plan_revision: _builtins.int = ...,
+        plan_revision: _builtins.int | None = ...,
         allow_removal: _builtins.bool = ...,
         request_id: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["configuration", b"configuration", "rollback_revision", b"rollback_revision", "source", b"source"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_plan_revision", b"_plan_revision", "configuration", b"configuration", "plan_revision", b"plan_revision", "rollback_revision", b"rollback_revision", "source", b"source"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["allow_removal", b"allow_removal", "configuration", b"configuration", "plan_revision", b"plan_revision", "request_id", b"request_id", "rollback_revision", b"rollback_revision", "source", b"source", "whole", b"whole"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_plan_revision", b"_plan_revision", "allow_removal", b"allow_removal", "configuration", b"configuration", "plan_revision", b"plan_revision", "request_id", b"request_id", "rollback_revision", b"rollback_revision", "source", b"source", "whole", b"whole"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__plan_revision: _TypeAlias = _typing.Literal["plan_revision"]  # noqa: Y015
+    _WhichOneofArgType__plan_revision: _TypeAlias = _typing.Literal["_plan_revision", b"_plan_revision"]  # noqa: Y015
     _WhichOneofReturnType_source: _TypeAlias = _typing.Literal["configuration", "rollback_revision"]  # noqa: Y015
     _WhichOneofArgType_source: _TypeAlias = _typing.Literal["source", b"source"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__plan_revision) -> _WhichOneofReturnType__plan_revision | None: ...
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType_source) -> _WhichOneofReturnType_source | None: ...
 
 Global___ApplyConfigurationRequest: _TypeAlias = ApplyConfigurationRequest  # noqa: Y015

@@ -197,7 +197,8 @@ struct tiara_backend {
 	uint32_t vni;
 	tiara_be16 tunnel_port;
 	uint8_t inner_mac[6]; /* destination of the inner Ethernet header */
-	uint8_t pad[12];
+	uint8_t ramp_tenths; /* of its weight that counts in its pool's table; 0: it is not there */
+	uint8_t pad[11];
 };
 
 /* A slot of the exact-match frontend table: open addressing, linear probing, at most half full. */

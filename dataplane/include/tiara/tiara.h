@@ -227,6 +227,17 @@ enum tiara_status tiara_connections_count(struct tiara_handle *handle, uint64_t 
 					  struct tiara_error *error);
 
 /*
+ * How many slots are in use in so many buckets spread evenly over the table from bucket `first` (modulo
+ * the table) on; expired connections are in use until they are swept. Any role; stops nobody.
+ */
+struct tiara_sample {
+	uint64_t used;
+	uint64_t slots;
+};
+enum tiara_status tiara_table_sample(struct tiara_handle *handle, uint64_t first, uint64_t buckets,
+				     struct tiara_sample *sample, struct tiara_error *error);
+
+/*
  * A snapshot of the live table in packed v1 records, of any handle, without stopping anybody. Every
  * connection that is in the table from begin to done is given, perhaps twice (entries move); left out
  * are those that a push would refuse: expired, of a removed service or backend, of client port 0.
@@ -289,6 +300,15 @@ enum tiara_status tiara_worker_read(struct tiara_handle *handle, uint32_t idx,
 enum tiara_status tiara_maglev_fill(const uint32_t *offset, const uint32_t *skip,
 				    const uint32_t *weight, uint32_t cnt, uint32_t *rows,
 				    uint32_t m, struct tiara_error *error);
+/*
+ * The other policies' rows (docs/design/0009): positions 0..cnt-1 for any m; weights of at most
+ * 16777215, 0 takes no row; INVALID when all are 0. Round robin by smooth turns in order of position.
+ */
+enum tiara_status tiara_round_robin_fill(const uint32_t *weight, uint32_t cnt, uint32_t *rows,
+					 uint32_t m, struct tiara_error *error);
+/* Weighted rendezvous hashing: a backend's draws depend on its seed and the row alone. */
+enum tiara_status tiara_rendezvous_fill(const uint64_t *seed, const uint32_t *weight, uint32_t cnt,
+					uint32_t *rows, uint32_t m, struct tiara_error *error);
 /* docs/design/0003: the keyed hash of an 8-byte key (little-endian load of an entry's first half). */
 uint64_t tiara_hash(uint64_t key, const uint64_t secret[2]);
 /* The same without intrinsics: the twin that tests compare. */
