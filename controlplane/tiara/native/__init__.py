@@ -10,6 +10,7 @@ from tiara.native.segment import (
     maglev_fill,
     rendezvous_fill,
     round_robin_fill,
+    rows_differ,
     select_row,
 )
 
@@ -22,5 +23,6 @@ __all__ = [
     "maglev_fill",
     "rendezvous_fill",
     "round_robin_fill",
+    "rows_differ",
     "select_row",
 ]

@@ -16,11 +16,11 @@ from tiara.domain.model import Backend, Protocol, VirtualService
 from tiara.domain.names import backend_name, service_name
 from tiara.domain.observed import ConnectionView, PushResult
 from tiara.domain.plan import PoolRows
-from tiara.native import NativeError, Segment, maglev_fill, rendezvous_fill, round_robin_fill
+from tiara.native import NativeError, Segment, maglev_fill, rendezvous_fill, round_robin_fill, rows_differ
 from tiara.native.segment import ANY, END
 from tiara.native.values import CollectInfo, NativeConnection, SegmentInfo
 from tiara.planner import Fills, PoolInput, PoolPlan, plan_pool, plan_service, row_maker, shares
-from tiara.planner.rows import differ_plain, rows_moved
+from tiara.planner.rows import rows_moved
 from tiara.reconciler.apply import Edit
 from tiara.reconciler.held import Held
 from tiara.reconciler.plans import Preview, Question
@@ -233,7 +233,7 @@ class Actuator:
     def _rows_moved(self, plan: PoolPlan) -> PoolRows:
         given = self._inputs.get(plan.pool)
         before = self._plan(given).table if given else EMPTY_TABLE
-        return PoolRows(plan.pool, rows_moved(before, plan.table, differ_plain), plan.table.row_cnt)
+        return PoolRows(plan.pool, rows_moved(before, plan.table, rows_differ), plan.table.row_cnt)
 
     def _write(self, edit: Edit, work: Work, plans: dict[str, PoolPlan]) -> None:
         wanted_services = {

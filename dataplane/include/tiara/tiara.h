@@ -309,6 +309,12 @@ enum tiara_status tiara_round_robin_fill(const uint32_t *weight, uint32_t cnt, u
 /* Weighted rendezvous hashing: a backend's draws depend on its seed and the row alone. */
 enum tiara_status tiara_rendezvous_fill(const uint64_t *seed, const uint32_t *weight, uint32_t cnt,
 					uint32_t *rows, uint32_t m, struct tiara_error *error);
+/*
+ * How many rows of two filled tables name different backends: number[] and other[] say who stands at
+ * each position of the first and of the second.
+ */
+uint32_t tiara_rows_differ(const uint32_t *before, const uint32_t *number, const uint32_t *after,
+			   const uint32_t *other, uint32_t row_cnt);
 /* docs/design/0003: the keyed hash of an 8-byte key (little-endian load of an entry's first half). */
 uint64_t tiara_hash(uint64_t key, const uint64_t secret[2]);
 /* The same without intrinsics: the twin that tests compare. */
