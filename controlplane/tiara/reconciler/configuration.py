@@ -320,7 +320,9 @@ class Configuration:
         self._take_over(revision, stored, removed)
         self._announce(stored, [*removed, *replaced])
         after = {value.name: value for value in stored}
-        return Written(revision, tuple(replace(one, after=after.get(one.name)) for one in differences))
+        return Written(
+            revision, tuple(Difference(one.name, one.before, after.get(one.name)) for one in differences)
+        )
 
     def _take_over(self, revision: int, stored: Sequence[Resource], removed: Sequence[Resource]) -> None:
         for value in sorted(removed, key=lambda value: value.name, reverse=True):
