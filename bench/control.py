@@ -101,12 +101,12 @@ def instance(folder: Path) -> Iterator[grpc.Channel]:
     sizes = [f"--{key}={value}" for key, value in SIZES.items()]
     started = [
         [
-            *("nice", "-n", "19", BIN / "tiara-dataplane"),
+            *("nice", "-n", "19", f"{BIN}/tiara-dataplane"),
             *(f"--instance={name}", "--io=eal", "--no-kernel", "--address=198.18.255.2/30"),
             *(f"--gateway={GATEWAY}", *sizes, "--", *EAL, device),
         ],
         [
-            BIN / "tiara-controlplane",
+            f"{BIN}/tiara-controlplane",
             f"--instance={name}",
             f"--listen=unix:{folder}/api.sock",
             f"--store={folder}/store.db",

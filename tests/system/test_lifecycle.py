@@ -13,6 +13,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import pytest
 from testbed import demo
@@ -95,13 +96,12 @@ class Life:
         """Until these servers are down, the others up, and packets see it."""
         for pool in POOLS.values():
             for server in SERVERS:
-                self.balancer.wait_for(
-                    f"the health of {pool}/{server}",
-                    lambda pool=pool, server=server: (
-                        self.balancer.backend(pool, server).status.health == (2 if server in down else 1)
-                    ),
-                )
+                is_so = partial(self._is_down, pool, server, server in down)
+                self.balancer.wait_for(f"the health of {pool}/{server}", is_so)
         self.wait_settled()
+
+    def _is_down(self, pool: str, server: str, down: bool) -> bool:
+        return self.balancer.backend(pool, server).status.health == (2 if down else 1)
 
     def wait_settled(self) -> None:
         """Observed state has no revision to wait for: until no generation waits for two looks."""
@@ -276,11 +276,12 @@ def test_drain_deadline(life: Life) -> None:
 def wait_removed(life: Life) -> None:
     """Until b2's drains have passed and packets see it."""
     for pool in POOLS.values():
-        life.balancer.wait_for(
-            f"{pool}/b2 to be drained",
-            lambda pool=pool: life.balancer.backend(pool, "b2").status.drained,
-        )
+        life.balancer.wait_for(f"{pool}/b2 to be drained", partial(_is_drained, life, pool))
     life.wait_settled()
+
+
+def _is_drained(life: Life, pool: str) -> bool:
+    return life.balancer.backend(pool, "b2").status.drained
 
 
 def test_forced_drain_and_undrain(life: Life) -> None:
@@ -362,15 +363,19 @@ def test_all_dead(life: Life) -> None:
 def test_all_drained(life: Life) -> None:
     """A pool that has nothing to choose from is as one that is all dead."""
     held = held_by_b2(life)
-    for server in SERVERS:
-        life.both(lambda pool, server=server: life.operator.drain(pool, server))
+    for pool in POOLS.values():
+        for server in SERVERS:
+            life.operator.drain(pool, server)
+    life.balancer.wait_applied()
     assert_unanswered(life, held)
 
 
 def test_empty_pool(life: Life) -> None:
     """All deleted: nothing answers, every packet ends in no_backend, and it is counted why."""
-    for server in SERVERS:
-        life.both(lambda pool, server=server: life.operator.delete_backend(pool, server))
+    for pool in POOLS.values():
+        for server in SERVERS:
+            life.operator.delete_backend(pool, server)
+    life.balancer.wait_applied()
     before = life.counters()
     time.sleep(HOLD_S)
     grown = life.counters() - before
