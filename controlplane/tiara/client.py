@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import grpc
 
+from tiara.credentials import Credentials, with_token
 from tiara.v1 import connection_pb2, connection_pb2_grpc, virtual_service_pb2
 
 PACKED_FORMAT = 1
@@ -60,18 +61,37 @@ def default_address(instance: str = "default") -> str:
     return f"unix:/run/tiara/{instance}/api.sock"
 
 
-def connect(address: str | None = None) -> grpc.Channel:
+def is_socket(address: str) -> bool:
+    """Whether an address is a unix socket's."""
+    return address.startswith(("unix:", "/"))
+
+
+def connect(address: str | None = None, credentials: Credentials | None = None) -> grpc.Channel:
     """A channel to a control plane.
 
     Args:
-        address: "unix:/path", a bare "/path" of a socket, or "host:port" (no TLS: loopback only).
-            None means TIARA_SERVER of the environment, else the instance named by TIARA_INSTANCE.
+        address: "unix:/path", a bare "/path" of a socket, or "host:port" (TLS, unless the
+            credentials say insecure). None means TIARA_SERVER of the environment, else the instance
+            named by TIARA_INSTANCE.
+        credentials: None means those of the environment, see `Credentials.from_environment`.
+
+    Raises:
+        CredentialsError: a file cannot be read, or a token would travel in the clear.
     """
     if address is None:
         instance = os.environ.get("TIARA_INSTANCE", "default")
         address = os.environ.get("TIARA_SERVER", default_address(instance))
+    if credentials is None:
+        credentials = Credentials.from_environment()
+    token = credentials.token(plain=credentials.insecure and not is_socket(address))
+    return with_token(_channel(address, credentials), token)
+
+
+def _channel(address: str, credentials: Credentials) -> grpc.Channel:
     target = f"unix:{address}" if address.startswith("/") else address
-    return grpc.insecure_channel(target, options=_CHANNEL_OPTIONS)
+    if is_socket(address) or credentials.insecure:
+        return grpc.insecure_channel(target, options=_CHANNEL_OPTIONS)
+    return grpc.secure_channel(target, credentials.tls(), options=_CHANNEL_OPTIONS)
 
 
 def parse_endpoint(text: str) -> tuple[str, int]:

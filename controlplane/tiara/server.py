@@ -4,19 +4,17 @@
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import logging
-import os
 import re
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TextIO, cast
+from typing import Any, TextIO, cast
 
 import click
 import grpc
@@ -28,19 +26,20 @@ from tiara.domain.errors import TiaraError
 from tiara.logs import Sink
 from tiara.metrics import SCAN_S, MetricsServer, parse_listen
 from tiara.reconciler import Reconciler
+from tiara.security.certificates import TlsFiles
+from tiara.security.commands import certificate, token
+from tiara.security.grants_file import GrantsError, GrantsFile, path_of
+from tiara.security.listener import Listener, StartError, Ways, listeners
+from tiara.security.user import become, group_id
 from tiara.store import SqliteStore
 
-SOCKET_MODE = 0o660
 REQUEST_BYTES_MAX = 32 << 20
 """A whole configuration of 1000 services with 100 backends each is 5 MB."""
 
 _OPTIONS = (("grpc.so_reuseport", 0), ("grpc.max_receive_message_length", REQUEST_BYTES_MAX))
 _STOP_S = 2.0
+_PATH: click.ParamType[Path] = click.Path(path_type=Path)
 _INSTANCE = re.compile(r"[a-z0-9-]{1,32}", re.ASCII)
-
-
-class StartError(Exception):
-    """Why the process cannot start, as a sentence."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +47,8 @@ class Options:
     """What the command line says."""
 
     instance: str
-    listen: str
     store: Path
-    insecure: bool
+    ways: Ways
     metrics_listen: str = ""
     metrics_scan_s: float | None = SCAN_S
 
@@ -71,13 +69,15 @@ def node_id(instance: str) -> str:
 
 async def serve(options: Options) -> None:
     """Runs until SIGTERM or SIGINT."""
-    target = claim_address(options.listen, options.insecure)
+    ways = listeners(options.ways)
+    for way in ways:
+        way.claim()
     store = await SqliteStore.open(options.store)
     try:
         reconciler = await Reconciler.start(store, options.instance, node=node_id(options.instance))
         try:
             async with _metrics(options, reconciler):
-                await _serve_api(reconciler, target, node_id(options.instance))
+                await _serve_api(reconciler, ways, node_id(options.instance))
         finally:
             await reconciler.close()
     finally:
@@ -107,65 +107,32 @@ async def _metrics(options: Options, reconciler: Reconciler) -> AsyncIterator[No
 
 
 async def start_api(reconciler: Reconciler, target: str, node: str) -> grpc.aio.Server:
-    """A running server on ``target``, "unix:/path" or "address:port"."""
-    server = grpc.aio.server(interceptors=[ErrorInterceptor()], options=_OPTIONS)
+    """A running server on ``target``, "unix:/path" or "address:port" of this machine, for admins."""
+    (way,) = listeners(Ways((target,), read_socket=False, insecure=True))
+    return await start_on(reconciler, way, node)
+
+
+async def start_on(reconciler: Reconciler, way: Listener, node: str) -> grpc.aio.Server:
+    """A running server for those who come this way: gRPC does not tell a server's addresses apart."""
+    server = grpc.aio.server(interceptors=[ErrorInterceptor(way.identify)], options=_OPTIONS)
     add_servicers(server, reconciler, node, program_version())
-    mask = os.umask(0o777 & ~SOCKET_MODE)
-    try:
-        server.add_insecure_port(target)
-        await server.start()
-    except RuntimeError as error:
-        raise StartError(f"cannot listen on {target}: {error}") from error
-    finally:
-        os.umask(mask)
+    way.bind(server)
+    await server.start()
     return server
 
 
-def claim_address(listen: str, insecure: bool) -> str:
-    """The address to give to gRPC; a dead process's socket is removed, a live one's is refused."""
-    if listen.startswith("unix:"):
-        _claim_socket(Path(listen.removeprefix("unix:")))
-        return listen
-    host, _, port = listen.rpartition(":")
-    try:
-        loopback = ipaddress.ip_address(host.strip("[]")).is_loopback and 0 <= int(port) <= 65535
-    except ValueError:
-        raise StartError(f"--listen {listen!r} is neither unix:PATH nor ADDRESS:PORT") from None
-    if not (loopback and insecure):
-        raise StartError(
-            f"--listen {listen} is refused: TCP is served without TLS only on loopback and with --insecure"
-        )
-    return listen
-
-
-def _claim_socket(path: Path) -> None:
-    if not path.is_absolute() or len(os.fsencode(path)) > 107:
-        raise StartError(f"--listen unix:{path} must be an absolute path of at most 107 bytes")
-    path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
-    if not path.exists():
-        return
-    if not path.is_socket():
-        raise StartError(f"{path} exists and is no socket; move it away or give another --listen")
-    with socket.socket(socket.AF_UNIX) as probe:
-        try:
-            probe.connect(str(path))
-        except OSError:
-            path.unlink(missing_ok=True)
-            return
-    raise StartError(f"{path} is served by another process; stop it or give another --instance")
-
-
-async def _serve_api(reconciler: Reconciler, target: str, node: str) -> None:
+async def _serve_api(reconciler: Reconciler, ways: Sequence[Listener], node: str) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    server = await start_api(reconciler, target, node)
-    structlog.get_logger("server").info("listening", address=target, version=program_version())
+    servers = [await start_on(reconciler, way, node) for way in ways]
+    for way in ways:
+        structlog.get_logger("server").info("listening", address=way.target, version=program_version())
     click.echo("ready")
     sys.stdout.flush()
     await stop.wait()
-    await server.stop(_STOP_S)
+    await asyncio.gather(*(server.stop(_STOP_S) for server in servers))
 
 
 def _configure_log(as_json: bool) -> None:
@@ -182,11 +149,24 @@ def _configure_log(as_json: bool) -> None:
     )
 
 
-@click.command()
+@click.group(invoke_without_command=True, context_settings={"max_content_width": 100})
 @click.option("--instance", default="default", show_default=True, help="Which balancer this is.")
-@click.option("--listen", help="unix:PATH, or a loopback ADDRESS:PORT.  [unix:/run/tiara/INSTANCE/api.sock]")
-@click.option("--store", type=click.Path(path_type=Path), help="[/var/lib/tiara/INSTANCE/store.db]")
-@click.option("--insecure", is_flag=True, help="Allow TCP without TLS on loopback.")
+@click.option(
+    "--listen",
+    multiple=True,
+    help="unix:PATH of the admin socket, or ADDRESS:PORT; may be given again.  "
+    "[unix:/run/tiara/INSTANCE/api.sock, also beside TCP]",
+)
+@click.option("--no-read-socket", is_flag=True, help="No read-only socket (api-read.sock) for everyone here.")
+@click.option("--group", help="Who may use the admin socket beside its owner.")
+@click.option("--user", help="Started as root, run as this user.")
+@click.option("--store", type=_PATH, help="[/var/lib/tiara/INSTANCE/store.db]")
+@click.option("--tls-cert", type=_PATH, help="Serve TCP by TLS with this certificate (PEM, with its chain).")
+@click.option("--tls-key", type=_PATH, help="Its private key. Both files are read again when they change.")
+@click.option(
+    "--tls-client-ca", type=_PATH, help="Clients need a certificate of this authority (mutual TLS)."
+)
+@click.option("--insecure", is_flag=True, help="Allow TCP without TLS on loopback, for admins.")
 @click.option(
     "--metrics-listen",
     default="",
@@ -203,31 +183,53 @@ def _configure_log(as_json: bool) -> None:
 )
 @click.option("--log-json", is_flag=True, help="Log one JSON object a line.")
 @click.version_option(program_version(), prog_name="tiara-controlplane")
-def main(
-    instance: str,
-    listen: str | None,
-    store: Path | None,
-    insecure: bool,
-    metrics_listen: str,
-    metrics_scan: float,
-    log_json: bool,
-) -> None:
+@click.pass_context
+def main(ctx: click.Context, /, instance: str, store: Path | None, log_json: bool, **given: Any) -> None:
     """The control plane: serves the API, keeps desired state, and makes the data plane follow it."""
     if not _INSTANCE.fullmatch(instance):
         raise click.ClickException(f"--instance {instance!r} must be 1 to 32 of a-z, 0-9 and '-'")
+    store = store or Path(f"/var/lib/tiara/{instance}/store.db")
+    ctx.obj = path_of(store)
+    if ctx.invoked_subcommand:
+        return
     _configure_log(log_json)
-    options = Options(
-        instance,
-        listen or f"unix:/run/tiara/{instance}/api.sock",
-        store or Path(f"/var/lib/tiara/{instance}/store.db"),
-        insecure,
-        metrics_listen,
-        metrics_scan or None,
-    )
     try:
-        asyncio.run(serve(options))
-    except (StartError, TiaraError, OSError) as error:
+        asyncio.run(serve(_options(instance, store, given)))
+    except (StartError, GrantsError, TiaraError, OSError) as error:
         raise click.ClickException(str(error)) from error
+
+
+def _options(instance: str, store: Path, given: dict[str, Any]) -> Options:
+    """Also becomes --user: what follows is made and read by that user."""
+    listen = given["listen"]
+    if not any(one.startswith("unix:") for one in listen):
+        listen = (f"unix:/run/tiara/{instance}/api.sock", *listen)
+    group = group_id(given["group"]) if given["group"] else None
+    if given["user"]:
+        sockets = [Path(one.removeprefix("unix:")).parent for one in listen if one.startswith("unix:")]
+        become(given["user"], [store.parent, *sockets], group)
+    ways = Ways(
+        listen,
+        not given["no_read_socket"],
+        given["insecure"],
+        _tls_files(given),
+        group,
+        GrantsFile(path_of(store)).current,
+    )
+    return Options(instance, store, ways, given["metrics_listen"], given["metrics_scan"] or None)
+
+
+def _tls_files(given: dict[str, Any]) -> TlsFiles | None:
+    certificate, key, client_ca = given["tls_cert"], given["tls_key"], given["tls_client_ca"]
+    if certificate and key:
+        return TlsFiles(certificate, key, client_ca)
+    if certificate or key or client_ca:
+        raise StartError("--tls-cert and --tls-key are needed both, and for --tls-client-ca too")
+    return None
+
+
+main.add_command(token)
+main.add_command(certificate)
 
 
 if __name__ == "__main__":

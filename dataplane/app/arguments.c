@@ -3,10 +3,13 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <grp.h>
+#include <pwd.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 /* Where a value goes, and whom to name when it is wrong. */
 struct parse {
@@ -242,6 +245,41 @@ parse_kernel_interface(const struct parse *p, const char *value)
 }
 
 static enum tiara_status
+parse_group(const struct parse *p, const char *value)
+{
+	const struct group *found = getgrnam(value);
+	uint32_t number;
+
+	p->to->group_given = true;
+	if (!found && arguments_u32(p, value, 0, INT32_MAX, &number) != TIARA_OK)
+		return arguments_wrong(p, "there is no group \"%.40s\" on this machine", value);
+	p->to->group = found ? found->gr_gid : number;
+	return TIARA_OK;
+}
+
+static enum tiara_status
+parse_user(const struct parse *p, const char *value)
+{
+	const struct passwd *found = getpwnam(value);
+
+	if (!found)
+		return arguments_wrong(p, "there is no user \"%.40s\" on this machine", value);
+	if (found->pw_uid == 0)
+		return arguments_wrong(p, "is root; leave it away, or give another user");
+	p->to->user = found->pw_uid;
+	p->to->user_group = found->pw_gid;
+	return TIARA_OK;
+}
+
+static enum tiara_status
+parse_keep_capabilities(const struct parse *p, const char *value)
+{
+	(void)value;
+	p->to->keep_capabilities = true;
+	return TIARA_OK;
+}
+
+static enum tiara_status
 parse_version(const struct parse *p, const char *value)
 {
 	(void)value;
@@ -284,6 +322,11 @@ static const struct option options[] = {
 	 "no exception path: what is for the kernel is dropped and counted"},
 	{"--kernel-interface", "NAME", parse_kernel_interface,
 	 "the TAP through which the kernel has the own address [tiara0]"},
+	{"--group", "NAME", parse_group,
+	 "who may attach to the segment beside its owner: give the control plane's group"},
+	{"--user", "NAME", parse_user, "started as root, run as this user once all is open"},
+	{"--keep-capabilities", NULL, parse_keep_capabilities,
+	 "give no privilege up after the start, for DPDK drivers that need them later"},
 	{"--version", NULL, parse_version, "print the version and end"},
 	{"--help", NULL, parse_help, "print this and end"},
 };
@@ -348,6 +391,11 @@ arguments_agree(struct parse *p)
 	if (a->take_interface && a->io == TIARA_IO_EAL)
 		return arguments_wrong(
 			p, "is for --io af_packet:IFACE and af_xdp:IFACE; leave it away");
+	p->option = "--user";
+	if (a->user && a->keep_capabilities)
+		return arguments_wrong(p, "contradicts --keep-capabilities; give one of the two");
+	if (a->user && geteuid() != 0)
+		return arguments_wrong(p, "needs root at the start; or start it as that user");
 	p->option = "--lcores";
 	if (a->lcores && strcspn(a->lcores, " ") != strlen(a->lcores))
 		return arguments_wrong(

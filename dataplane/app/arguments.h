@@ -6,6 +6,7 @@
 #include <net/if.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "tiara/layout.h"
 #include "tiara/status.h"
@@ -50,6 +51,11 @@ struct tiara_arguments {
 	bool kernel; /* with the exception path */
 	char kernel_interface[IFNAMSIZ];
 	bool kernel_interface_given;
+	bool group_given;
+	gid_t group; /* of the segment's file: who may attach to it beside its owner */
+	uid_t user;  /* 0: stay who we are */
+	gid_t user_group;
+	bool keep_capabilities;
 	int eal_argc; /* what follows "--" */
 	char **eal_argv;
 };

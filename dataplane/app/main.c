@@ -17,6 +17,7 @@
 #include "app/crew.h"
 #include "app/eal.h"
 #include "app/guard.h"
+#include "app/privilege.h"
 #include "app/room.h"
 #include "control/handle.h"
 #include "port/dpdk.h"
@@ -276,6 +277,8 @@ main_start(struct dataplane *d, struct tiara_error *error)
 	if (status == TIARA_OK)
 		status = tiara_crew_start_ctl(&d->arguments, d->map, &d->port, &d->crew, error);
 	if (status == TIARA_OK)
+		status = tiara_privilege_drop_ctl(&d->arguments, error);
+	if (status == TIARA_OK)
 		printf("ready    after %" PRIu64 " ms\n", (main_now_ns() - d->start_ns) / 1000000);
 	return status;
 }
@@ -331,6 +334,7 @@ main(int argc, char **argv)
 		return EXIT_SUCCESS;
 	}
 	main_signals();
+	tiara_privilege_seal_ctl();
 	status = main_start(&d, &error);
 	if (status != TIARA_OK)
 		return main_failed(status, &error); /* the kernel takes the rest back */

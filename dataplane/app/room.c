@@ -4,6 +4,8 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "control/handle.h"
+
 enum { ROOM_WORKER_SLOTS_MIN = 8 }; /* so that a later start may have more workers */
 
 static uint32_t
@@ -98,6 +100,8 @@ tiara_room_open_ctl(const struct tiara_arguments *a, struct tiara_handle **handl
 		status = tiara_segment_describe(*handle, &info, error);
 	if (status == TIARA_OK && !created)
 		status = room_sizes_check(a, &info, path, error);
+	if (status == TIARA_OK && a->group_given)
+		status = tiara_handle_share_ctl(*handle, a->group, error);
 	if (status == TIARA_OK)
 		room_print(&info, path, created);
 	return status;

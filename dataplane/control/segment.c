@@ -312,6 +312,19 @@ tiara_handle_map(const struct tiara_handle *handle)
 	return &handle->map;
 }
 
+enum tiara_status
+tiara_handle_share_ctl(struct tiara_handle *handle, gid_t group, struct tiara_error *error)
+{
+	/* the mode too: a umask took the group's right to write from it */
+	if (fchown(handle->fd, (uid_t)-1, group) == 0 && fchmod(handle->fd, 0660) == 0)
+		return TIARA_OK;
+	return control_error(
+		error, TIARA_IO, "--group",
+		"--group: the segment cannot be given to the group %u: %s; start as its "
+		"owner or as root",
+		(unsigned)group, strerror(errno));
+}
+
 static uint32_t
 segment_workers_online(const struct tiara_handle *handle)
 {

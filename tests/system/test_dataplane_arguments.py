@@ -26,6 +26,9 @@ ARGUMENTS = [
     "--idle",
     "--no-kernel",
     "--kernel-interface",
+    "--group",
+    "--user",
+    "--keep-capabilities",
     "--version",
     "--help",
 ]
@@ -34,6 +37,7 @@ INSTANCE = "argument-test"
 # (command line, the argument that the sentence must begin with, what it must also say)
 WRONG = [
     ("--nonsense", "--nonsense", "--help"),
+    ("--user nobody --keep-capabilities", "--user", "--keep-capabilities"),
     ("stray", "stray", "--help"),
     ("--connection 5", "--connection", "--help"),
     ("--instance", "--instance", "NAME"),

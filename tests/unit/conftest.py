@@ -12,6 +12,8 @@ from pathlib import Path
 
 import grpc
 import pytest
+import trustme
+from security_world import Authority
 from tiara.domain.layout import MEMBERS, SIZES, Role
 from tiara.native import segment as native
 from tiara.reconciler import Reconciler
@@ -45,6 +47,10 @@ class FakeDataplane:
         member = MEMBERS["tiara_worker_slot"]["generation"]
         struct.pack_into("<Q", self._map, self._read("worker_off") + member.offset, generation)
 
+    def set_tick(self, tick: int) -> None:
+        """Time, in seconds."""
+        struct.pack_into("<I", self._map, MEMBERS["tiara_segment"]["tick"].offset, tick)
+
     def stop(self) -> None:
         """Gives the role back, as a process that dies does."""
         self._segment.detach()
@@ -69,6 +75,14 @@ def dataplane(segment_path: Path) -> Iterator[FakeDataplane]:
     fake = FakeDataplane(segment_path)
     yield fake
     fake.stop()
+
+
+@pytest.fixture
+def authority(tmp_path: Path) -> Authority:
+    """Makes certificates into a folder of the test's."""
+    folder = tmp_path / "tls"
+    folder.mkdir()
+    return Authority(trustme.CA(), folder)
 
 
 @pytest.fixture

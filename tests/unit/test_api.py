@@ -4,8 +4,6 @@
 from __future__ import annotations
 
 import asyncio
-import socket
-import stat
 import struct
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
@@ -20,7 +18,7 @@ from tiara.native import segment as native
 from tiara.native.snapshot import Snapshot
 from tiara.reconciler import Reconciler
 from tiara.reconciler.dump import STREAMS_MAX
-from tiara.server import StartError, claim_address, node_id, start_api
+from tiara.server import node_id, start_api
 from tiara.store import SqliteStore
 from tiara.v1 import backend_pool_pb2 as bp
 from tiara.v1 import connection_pb2 as cn
@@ -402,52 +400,6 @@ async def test_wait_applied_says_why_not(api: Api, dataplane: FakeDataplane, rec
     with pytest.raises(grpc.aio.AioRpcError, match="the data plane is not running") as caught:
         await api.node.WaitApplied(nd.WaitAppliedRequest(timeout=Duration(nanos=400_000_000)))
     assert caught.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
-
-
-async def test_socket_is_for_the_group_only(api: Api, tmp_path: Path) -> None:
-    """Mode 0660."""
-    assert stat.S_IMODE((tmp_path / "api.sock").stat().st_mode) == 0o660
-
-
-async def test_live_socket_is_refused(api: Api, tmp_path: Path) -> None:
-    """A second control plane does not take the first one's socket."""
-    with pytest.raises(StartError, match="is served by another process"):
-        claim_address(f"unix:{tmp_path}/api.sock", False)
-
-
-def test_stale_socket_is_replaced(tmp_path: Path) -> None:
-    """What a killed process left behind is removed."""
-    path = tmp_path / "api.sock"
-    with socket.socket(socket.AF_UNIX) as dead:
-        dead.bind(str(path))
-    assert claim_address(f"unix:{path}", False) == f"unix:{path}"
-    assert not path.exists()
-
-
-def test_no_socket_is_left_alone(tmp_path: Path) -> None:
-    """A file under that name is not ours to delete."""
-    path = tmp_path / "api.sock"
-    path.write_text("precious")
-    with pytest.raises(StartError, match="is no socket"):
-        claim_address(f"unix:{path}", False)
-    assert path.read_text() == "precious"
-
-
-@pytest.mark.parametrize(
-    ("listen", "insecure"),
-    [("127.0.0.1:1", False), ("0.0.0.0:1", True), ("198.18.0.1:1", True), ("host:1", True), ("x", True),
-     ("127.0.0.1:99999", True), ("unix:relative", False), ("unix:/" + "x" * 120, False)],
-)  # fmt: skip
-def test_addresses_that_are_refused(listen: str, insecure: bool) -> None:
-    """TCP without TLS only on loopback and with --insecure; socket paths must be absolute and fit."""
-    with pytest.raises(StartError):
-        claim_address(listen, insecure)
-
-
-def test_loopback_with_insecure() -> None:
-    """That is allowed, IPv6 too."""
-    assert claim_address("127.0.0.1:7777", True) == "127.0.0.1:7777"
-    assert claim_address("[::1]:7777", True) == "[::1]:7777"
 
 
 def test_node_ids_of_instances_differ() -> None:

@@ -14,6 +14,7 @@ from typing import Any
 
 import grpc
 import pytest
+from security_world import Authority, free_port
 from tiara.v1 import backend_pool_pb2 as bp
 from tiara.v1 import backend_pool_pb2_grpc
 
@@ -27,10 +28,11 @@ def start(tmp_path: Path) -> Iterator[Start]:
     running: list[subprocess.Popen[str]] = []
 
     def begin(*arguments: str, stderr: Any = subprocess.PIPE) -> subprocess.Popen[str]:
-        listen = f"--listen=unix:{tmp_path}/api.sock"
+        where = "" if any("--listen=unix:" in argument for argument in arguments) else f"{tmp_path}/api.sock"
+        listen = [f"--listen=unix:{where}"] if where else []
         store = f"--store={tmp_path}/store.db"
         process = subprocess.Popen(
-            [sys.executable, "-m", "tiara.server", f"--instance={instance}", listen, store, *arguments],
+            [sys.executable, "-m", "tiara.server", f"--instance={instance}", *listen, store, *arguments],
             stdout=subprocess.PIPE,
             stderr=stderr,
             text=True,
@@ -123,6 +125,10 @@ def test_a_second_one_is_refused(start: Start, tmp_path: Path) -> None:
     [
         ("--listen=0.0.0.0:7000", "TCP is served without TLS only on loopback and with --insecure"),
         ("--listen=nonsense", "is neither unix:PATH nor ADDRESS:PORT"),
+        ("--tls-cert=/tmp/x.pem", "--tls-cert and --tls-key are needed both"),
+        ("--tls-client-ca=/tmp/x.pem", "--tls-cert and --tls-key are needed both"),
+        ("--group=nobody-has-it", "there is no such group"),
+        ("--user=nobody-has-it", "there is no such user"),
         ("--instance=Not/One", "must be 1 to 32 of a-z, 0-9 and '-'"),
         ("--store=/proc/none/store.db", "/proc/none"),
     ],
@@ -152,3 +158,53 @@ def test_metrics_that_cannot_be_served(start: Start, where: str) -> None:
     assert process.wait(10) == 1
     assert process.stderr
     assert "--metrics-listen" in process.stderr.read()
+
+
+def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """A program that ends by itself, as `-m MODULE ...`."""
+    return subprocess.run(
+        [sys.executable, *arguments], capture_output=True, text=True, timeout=30, check=False
+    )
+
+
+def test_from_a_token_to_a_call_over_tls(start: Start, authority: Authority, tmp_path: Path) -> None:
+    """As an operator does it: certificate, start, token, call; the token goes, the next call is refused."""
+    files, listen = authority.files(), f"127.0.0.1:{free_port()}"
+    tls = [f"--tls-cert={files.certificate}", f"--tls-key={files.key}"]
+    process = start(f"--listen=unix:{tmp_path}/api.sock", f"--listen={listen}", *tls)
+    assert ready(process)
+    access = ["-m", "tiara.server", f"--store={tmp_path}/store.db", "token"]
+    token = tmp_path / "ci.token"
+    token.write_text(run(*access, "add", "ci", "--scope", "read", "--expires", "1h").stdout)
+
+    call = ["-m", "tiara.cli.main", "--server", listen, f"--tls-ca={authority.folder}/ca.pem"]
+    call += [f"--token-file={token}"]
+    assert run(*call, "pool", "list").returncode == 0
+    refused = run(*call, "pool", "create", "web", "--mode", "l2")
+    assert refused.stderr == "tiara: CreateBackendPool needs the scope admin; token:ci has read\n"
+    assert run(*access, "remove", "ci").stdout == "token ci removed\n"
+    gone = run(*call, "pool", "list")
+    assert (gone.returncode, "the token is not one of this server's" in gone.stderr) == (1, True)
+    process.terminate()
+    _, said = process.communicate(timeout=20)
+    assert process.returncode == 0
+    assert [line for line in said.splitlines() if "[error" in line or "Handshake" in line] == []
+
+
+def test_damaged_access_ends_the_start(start: Start, tmp_path: Path) -> None:
+    """Nobody is let in by half a file."""
+    (tmp_path / "access.json").write_text("{")
+    status, said = ended(start())
+    assert (status, "access.json is damaged" in said) == (1, True)
+
+
+def test_readers_have_a_socket(start: Start, tmp_path: Path) -> None:
+    """Beside the admin one; --no-read-socket: none."""
+    process = start()
+    assert ready(process)
+    assert (tmp_path / "api-read.sock").is_socket()
+    process.terminate()
+    assert process.wait(20) == 0
+    assert [*tmp_path.glob("*.sock")] == []
+    assert ready(start("--no-read-socket"))
+    assert not (tmp_path / "api-read.sock").exists()

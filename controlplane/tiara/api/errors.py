@@ -16,8 +16,10 @@ from tiara.domain.errors import (
     InvalidField,
     NotFound,
     OutOfRange,
+    PermissionDenied,
     StoreError,
     TiaraError,
+    Unauthenticated,
     Unavailable,
     Unimplemented,
 )
@@ -30,6 +32,8 @@ _CODES: tuple[tuple[type[TiaraError], int], ...] = (
     (AlreadyExists, code_pb2.ALREADY_EXISTS),
     (Aborted, code_pb2.ABORTED),
     (FailedPrecondition, code_pb2.FAILED_PRECONDITION),
+    (Unauthenticated, code_pb2.UNAUTHENTICATED),
+    (PermissionDenied, code_pb2.PERMISSION_DENIED),
     (Exhausted, code_pb2.RESOURCE_EXHAUSTED),
     (Unavailable, code_pb2.UNAVAILABLE),
     (DeadlineExceeded, code_pb2.DEADLINE_EXCEEDED),
@@ -69,6 +73,8 @@ def _details(error: TiaraError, reason: str) -> list[Message]:
                 type="STATE", subject=subject, description=str(error)
             )
             return [info, error_details_pb2.PreconditionFailure(violations=[violation])]
+        case PermissionDenied(needed=needed):
+            info.metadata["scope"] = needed
     return [info]
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Turns errors into statuses for every method, and what is no message into INVALID_ARGUMENT."""
+"""For every method: who calls and may they, and errors as statuses."""
 
 from __future__ import annotations
 
@@ -13,15 +13,21 @@ from google.protobuf.message import DecodeError
 from grpc_status import rpc_status
 
 from tiara.api.errors import status_of
+from tiara.domain.caller import Caller, set_caller
 from tiara.domain.errors import InvalidField, TiaraError
+from tiara.security.scopes import require
 
 _Context = grpc.aio.ServicerContext[Any, Any]
 
 
 class ErrorInterceptor(grpc.aio.ServerInterceptor):
-    """Servicers raise domain errors and get parsed requests; nothing else reaches a client."""
+    """Servicers raise domain errors and get parsed requests; nothing else reaches a client.
 
-    def __init__(self) -> None:
+    ``identify`` says who makes a call; what their scope does not hold never reaches a servicer.
+    """
+
+    def __init__(self, identify: Callable[[_Context], Caller]) -> None:
+        self._identify = identify
         self._log = structlog.get_logger("api")
 
     async def intercept_service(
@@ -46,12 +52,20 @@ class ErrorInterceptor(grpc.aio.ServerInterceptor):
             return grpc.stream_stream_rpc_method_handler(
                 self._stream(method, handler), response_serializer=handler.response_serializer
             )
-        return handler  # type: ignore[no-any-return]
+        return None  # a kind of method that no service has: nothing goes round the checks above
+
+    def _caller(self, context: _Context) -> Caller:
+        caller = self._identify(context)
+        set_caller(caller)
+        return caller
 
     def _unary(self, method: str, handler: Any) -> Any:
         async def call(raw: bytes, context: _Context) -> Any:
             try:
-                return await handler.unary_unary(_parse(handler, raw), context)
+                caller = self._caller(context)
+                request = _parse(handler, raw)
+                require(caller, method, request)
+                return await handler.unary_unary(request, context)
             except Exception as error:
                 await self._abort(method, context, error)
 
@@ -60,6 +74,7 @@ class ErrorInterceptor(grpc.aio.ServerInterceptor):
     def _answers(self, method: str, handler: Any) -> Any:
         async def call(raw: bytes, context: _Context) -> AsyncIterator[Any]:
             try:
+                require(self._caller(context), method)
                 async with aclosing(handler.unary_stream(_parse(handler, raw), context)) as responses:
                     async for response in responses:
                         yield response
@@ -71,6 +86,7 @@ class ErrorInterceptor(grpc.aio.ServerInterceptor):
     def _stream(self, method: str, handler: Any) -> Any:
         async def call(raws: AsyncIterator[bytes], context: _Context) -> AsyncIterator[Any]:
             try:
+                require(self._caller(context), method)
                 async for response in handler.stream_stream(
                     (_parse(handler, raw) async for raw in raws), context
                 ):

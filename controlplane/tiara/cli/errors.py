@@ -12,6 +12,10 @@ import grpc
 from google.rpc import error_details_pb2
 from grpc_status import rpc_status
 
+from tiara.cli.tls_errors import tls_remedy
+from tiara.client import is_socket
+from tiara.domain.names import read_socket
+
 EXIT_CODES = """\
 Exit codes:
   0  done
@@ -67,12 +71,20 @@ def from_rpc(error: grpc.RpcError, address: str) -> CliError:
 def _unavailable(error: grpc.Call, address: str) -> Unreachable:
     reason = _unreachable_reason(address)
     if not reason:
-        return Unreachable(f"the control plane at {address} cannot answer now: {error.details()}")
+        return Unreachable(_no_answer(error.details() or "", address))
     return Unreachable(
         f"no control plane at {address}: {reason}\n"
         f"  Start one: tiara-controlplane{_instance_argument(address)}"
         "   Another address: --server, --instance, TIARA_SERVER"
     )
+
+
+def _no_answer(details: str, address: str) -> str:
+    """Something listens there, but no call gets through."""
+    remedy = None if is_socket(address) else tls_remedy(details)
+    if remedy:
+        return f"the control plane at {address} is not reached: {remedy}"
+    return f"the control plane at {address} cannot answer now: {details}"
 
 
 def _instance_argument(address: str) -> str:
@@ -91,14 +103,19 @@ def _unreachable_reason(address: str) -> str:
     except ConnectionRefusedError:
         return "nobody listens there"
     except PermissionError:
-        return f"permission denied for user {os.geteuid()}"
+        return f"permission denied for user {os.geteuid()}{_read_only_hint(address)}"
     except (OSError, ValueError) as error:
         return str(error)
     return ""
 
 
+def _read_only_hint(address: str) -> str:
+    other = read_socket(address.removeprefix("unix:"))
+    return f"; to read only: --server unix:{other}" if Path(other).is_socket() else ""
+
+
 def _connect_once(address: str) -> None:
-    if address.startswith(("unix:", "/")):
+    if is_socket(address):
         with socket.socket(socket.AF_UNIX) as probe:
             probe.settimeout(1)
             probe.connect(address.removeprefix("unix:"))

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The program `tiara`: arguments of all commands, and how errors end."""
 
+from pathlib import Path
+
 import click
 import grpc
 
@@ -31,6 +33,7 @@ Completion: eval "$(_TIARA_COMPLETE=bash_source tiara)"; zsh_source and
 fish_source for those shells."""
 
 
+_FILE: click.ParamType[Path] = click.Path(path_type=Path)
 _ALSO = {"connections": "connection"}
 
 
@@ -67,6 +70,36 @@ class Program(click.Group):
     default="default",
     metavar="NAME",
     help="The instance on this machine: unix:/run/tiara/NAME/api.sock. Env: TIARA_INSTANCE.",
+)
+@click.option(
+    "--tls-ca",
+    envvar="TIARA_TLS_CA",
+    type=_FILE,
+    metavar="FILE",
+    help="The authority of the server's certificate; else this machine's. Env: TIARA_TLS_CA.",
+)
+@click.option(
+    "--tls-cert",
+    envvar="TIARA_TLS_CERT",
+    type=_FILE,
+    metavar="FILE",
+    help="Own certificate, for servers that want one. Env: TIARA_TLS_CERT.",
+)
+@click.option(
+    "--tls-key", envvar="TIARA_TLS_KEY", type=_FILE, metavar="FILE", help="Its key. Env: TIARA_TLS_KEY."
+)
+@click.option(
+    "--token-file",
+    envvar="TIARA_TOKEN_FILE",
+    type=_FILE,
+    metavar="FILE",
+    help="Has the token to send. Env: TIARA_TOKEN_FILE.",
+)
+@click.option(
+    "--insecure",
+    envvar="TIARA_INSECURE",
+    is_flag=True,
+    help="No TLS to host:port: loopback only. Env: TIARA_INSECURE.",
 )
 @click.version_option(client_version(), "--version", message="tiara %(version)s")
 @click.pass_context

@@ -10,6 +10,7 @@ import grpc
 from google.protobuf.message import Message
 
 from tiara import client
+from tiara.credentials import Credentials, CredentialsError
 from tiara.v1 import (
     backend_pool_pb2_grpc,
     configuration_pb2_grpc,
@@ -20,6 +21,7 @@ from tiara.v1 import (
 
 CALL_TIMEOUT_S = 10.0
 PAGE_SIZE = 1000
+_CREDENTIALS = ("tls_ca", "tls_cert", "tls_key", "token_file", "insecure")
 
 Sent = TypeVar("Sent", bound=Message)
 Received = TypeVar("Received", bound=Message)
@@ -28,13 +30,17 @@ Received = TypeVar("Received", bound=Message)
 class Session:
     """The server, reached at the first call."""
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: str, credentials: Credentials) -> None:
         self.address = address
+        self._credentials = credentials
 
     @cached_property
     def channel(self) -> grpc.Channel:
         """To the server."""
-        return client.connect(self.address)
+        try:
+            return client.connect(self.address, self._credentials)
+        except CredentialsError as error:
+            raise click.UsageError(str(error)) from error
 
     @cached_property
     def pools(self) -> backend_pool_pb2_grpc.BackendPoolServiceStub:
@@ -96,6 +102,6 @@ def session_of(ctx: click.Context) -> Session:
     options = ctx.find_root().params
     address = options["server"] or client.default_address(options["instance"])
     host, _, port = address.rpartition(":")
-    if not address.startswith(("unix:", "/")) and not (host and port.isdigit()):
+    if not client.is_socket(address) and not (host and port.isdigit()):
         raise click.UsageError(f"{address!r} is neither unix:/path nor host:port")
-    return Session(address)
+    return Session(address, Credentials(**{name: options[name] for name in _CREDENTIALS}))

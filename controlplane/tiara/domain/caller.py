@@ -30,7 +30,7 @@ class Scope(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """``who``: a token's, certificate's or socket's name. ``peer``: where from, as gRPC writes it."""
+    """``who``: as "token:ci"; "" where nobody said. ``peer``: where from, as "ipv4:198.18.0.7:40000"."""
 
     who: str
     peer: str

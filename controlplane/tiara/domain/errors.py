@@ -59,6 +59,18 @@ class FailedPrecondition(TiaraError):
         self.subject = subject
 
 
+class Unauthenticated(TiaraError):
+    """Who calls is not known, or not believed. Nothing was done."""
+
+
+class PermissionDenied(TiaraError):
+    """The caller is known and may not do this; ``needed`` is the scope that may. Nothing was done."""
+
+    def __init__(self, needed: str, message: str) -> None:
+        super().__init__(message)
+        self.needed = needed
+
+
 class Exhausted(TiaraError):
     """No room: disk, indices, or old generations that wait for a stopped worker."""
 

@@ -50,3 +50,10 @@ def _split(field: str, name: str) -> list[str]:
     if not name:
         raise InvalidField(field, "must be set")
     return name.split("/")
+
+
+def read_socket(path: str) -> str:
+    """The read-only socket beside an admin socket: /run/api.sock has /run/api-read.sock."""
+    folder, slash, name = path.rpartition("/")
+    stem, dot, suffix = name.rpartition(".")
+    return f"{folder}{slash}{stem}-read.{suffix}" if dot and stem else f"{folder}{slash}{name}-read"

@@ -728,8 +728,9 @@ class WatchRequest(_message.Message):
     AFTER_REVISION_FIELD_NUMBER: _builtins.int
     HEARTBEAT_FIELD_NUMBER: _builtins.int
     after_revision: _builtins.int
-    """The last revision that the client has seen: only what came after it is sent. Older than what is
-    kept: OUT_OF_RANGE; watch again from 0. 0 means a snapshot first.
+    """The last revision whose SYNCED the client has seen: only what came after it is sent, and backends
+    whose health may have changed since. Older than what is kept, or newer than the newest:
+    OUT_OF_RANGE; watch again from 0. 0 means a snapshot first.
     """
     @_builtins.property
     def heartbeat(self) -> _duration_pb2.Duration:
@@ -752,7 +753,7 @@ Global___WatchRequest: _TypeAlias = WatchRequest  # noqa: Y015
 @_typing.final
 class WatchResponse(_message.Message):
     """One step of a watch: a snapshot of all resources, SYNCED, then changes in the order of their
-    revisions. A reader that is too slow: RESOURCE_EXHAUSTED; watch again after the last revision seen.
+    revisions. A reader that is too slow: RESOURCE_EXHAUSTED; watch again after the last SYNCED seen.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
