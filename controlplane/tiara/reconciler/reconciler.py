@@ -45,7 +45,7 @@ from tiara.reconciler.events import Events
 from tiara.reconciler.explain import explain_packet
 from tiara.reconciler.notices import Notices
 from tiara.reconciler.observed import Observed
-from tiara.reconciler.plans import answer, question
+from tiara.reconciler.plans import Proposal, answer, propose
 from tiara.reconciler.progress import Progress
 from tiara.reconciler.push import Dictionaries, PushBackend, PushService, PushSession, resolve
 from tiara.reconciler.ramps import Ramps
@@ -173,16 +173,19 @@ class Reconciler:
 
     async def plan(self, wanted: Wanted) -> PlanView:
         """What applying would do now. Nothing is changed."""
-        draft = Draft(self._catalogue)
+        proposal = await self.configuration.consult(lambda draft: self._propose(draft, wanted))
+        if self._progress.sighting.info is None:
+            return answer(proposal, None, None)
+        await self._progress.wait_published(proposal.revision, PLAN_WAIT_S)
+        preview = await self._read(lambda: self._actuator.preview(proposal.question))
+        affected = await self._census.affected(preview.services, preview.backends)
+        return answer(proposal, preview, affected)
+
+    def _propose(self, draft: Draft, wanted: Wanted) -> Proposal:
         self.configuration.draft_wanted(draft, wanted)
         self.configuration.check(draft)
-        named = [value.name for value, _ in wanted.values]
-        if self._progress.sighting.info is None:
-            return answer(draft, named, None, None)
-        await self._progress.wait_published(self._catalogue.revision, PLAN_WAIT_S)
-        asked = question(draft, lambda backend: self._foreseen(draft, backend))
-        preview = await self._read(lambda: self._actuator.preview(asked))
-        return answer(draft, named, preview, await self._census.affected(preview.services, preview.backends))
+        named = (value.name for value, _ in wanted.values)
+        return propose(draft, named, lambda backend: self._foreseen(draft, backend))
 
     def node(self) -> NodeView:
         """The node as of the last look."""

@@ -59,6 +59,7 @@ class Balancer:
         self.sizes = sizes
         self.controlplane = controlplane
         self.workers = workers
+        self.store = topology.folder / "store.db"
         self._connect()
 
     # ---- daemons
@@ -89,15 +90,13 @@ class Balancer:
 
     def start_controlplane(self) -> None:
         """Starts it and waits until it answers."""
-        self.topology.start(
-            CONTROLPLANE,
-            "balancer",
-            *self.controlplane,
-            f"--instance={self.instance}",
-            f"--store={self.topology.folder}/store.db",
-        )
+        self.topology.start(CONTROLPLANE, "balancer", *self.controlplane_command())
         self._connect()
         self.wait_for("the control plane's answer", lambda: self.node() is not None)
+
+    def controlplane_command(self) -> list[str]:
+        """The control plane's command line."""
+        return [*self.controlplane, f"--instance={self.instance}", f"--store={self.store}"]
 
     def kill(self, key: str) -> int:
         """kill -9 of DATAPLANE or CONTROLPLANE; returns its pid."""
