@@ -30,6 +30,7 @@ from tiara.reconciler.configuration import Configuration, now_ms
 from tiara.reconciler.draft import Draft, Room
 from tiara.reconciler.dump import Dumps
 from tiara.reconciler.events import Events
+from tiara.reconciler.memory import leave_alone
 from tiara.reconciler.notices import Notices
 from tiara.reconciler.observed import Observed
 from tiara.reconciler.plans import Proposal, answer, propose
@@ -253,6 +254,7 @@ class Reconciler:
             self._check_health(backend)
         self.events.start()
         self._notices.start(self._store, self.feed.observed)
+        leave_alone(self._catalogue.backend_cnt)
         self._task = asyncio.create_task(self._follow(), name="reconciler")
 
     def _room(self) -> Room:
@@ -277,6 +279,7 @@ class Reconciler:
         for value in put:
             if isinstance(value, Backend):
                 self._welcome(value)
+        leave_alone(len(put))
         self._kick.set()
 
     def _probe_anew(self, pool: Pool) -> None:
