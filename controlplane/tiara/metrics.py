@@ -114,10 +114,34 @@ class _View(Collector):
             for (service, frontend), flow in sorted(self.view.statistics.services.items())
         ]
         yield from self._flows("service", "frontend", _FRONTEND, flows)
+        yield _counters(
+            "tiara_service_refused_packets",
+            "Packets that a service's limits refused, by frontend.",
+            _FRONTEND,
+            ((key, flow.limit_cnt) for key, flow in flows),
+        )
+        yield _gauges(
+            "tiara_service_max_new_connections_per_second",
+            "New connections a second that a service takes, where it has such a limit.",
+            ("service",),
+            (((name,), most) for name, most in sorted(self.view.rates.items())),
+        )
 
     def _backends(self) -> Iterator[Metric]:
         flows = sorted(self.view.statistics.backends.items())
         yield from self._flows("backend", "backend", _BACKEND, flows)
+        yield _gauges(
+            "tiara_backend_tracked_connections",
+            "Connections of a backend that its limit sees: expired ones too, until a sweep has passed.",
+            _BACKEND,
+            ((key, flow.limit_cnt) for key, flow in flows),
+        )
+        yield _gauges(
+            "tiara_backend_max_connections",
+            "Connections that a backend takes, where it has such a limit.",
+            _BACKEND,
+            sorted(self.view.rooms.items()),
+        )
         shares = self.view.statistics.shares
         yield _gauges(
             "tiara_backend_selection_ratio",

@@ -20,7 +20,7 @@ import click
 import grpc
 import structlog
 
-from tiara.api import add_servicers
+from tiara.api import SERVER_OPTIONS, add_servicers
 from tiara.api.interceptor import ErrorInterceptor
 from tiara.domain.errors import TiaraError
 from tiara.logs import Sink
@@ -33,10 +33,6 @@ from tiara.security.listener import Listener, StartError, Ways, listeners
 from tiara.security.user import become, group_id
 from tiara.store import SqliteStore
 
-REQUEST_BYTES_MAX = 32 << 20
-"""A whole configuration of 1000 services with 100 backends each is 5 MB."""
-
-_OPTIONS = (("grpc.so_reuseport", 0), ("grpc.max_receive_message_length", REQUEST_BYTES_MAX))
 _STOP_S = 2.0
 _PATH: click.ParamType[Path] = click.Path(path_type=Path)
 _INSTANCE = re.compile(r"[a-z0-9-]{1,32}", re.ASCII)
@@ -114,7 +110,7 @@ async def start_api(reconciler: Reconciler, target: str, node: str) -> grpc.aio.
 
 async def start_on(reconciler: Reconciler, way: Listener, node: str) -> grpc.aio.Server:
     """A running server for those who come this way: gRPC does not tell a server's addresses apart."""
-    server = grpc.aio.server(interceptors=[ErrorInterceptor(way.identify)], options=_OPTIONS)
+    server = grpc.aio.server(interceptors=[ErrorInterceptor(way.identify)], options=SERVER_OPTIONS)
     add_servicers(server, reconciler, node, program_version())
     way.bind(server)
     await server.start()
@@ -132,6 +128,8 @@ async def _serve_api(reconciler: Reconciler, ways: Sequence[Listener], node: str
     click.echo("ready")
     sys.stdout.flush()
     await stop.wait()
+    reconciler.standing.drain()
+    reconciler.end_watches()
     await asyncio.gather(*(server.stop(_STOP_S) for server in servers))
 
 

@@ -100,7 +100,8 @@ control_geometry_fill(struct tiara_segment *s)
 	s->counter_stride = create_align(sizeof(struct tiara_worker_counters) +
 						 flows * sizeof(struct tiara_flow_counter),
 					 TIARA_LINE_BYTES);
-	s->counter_off = create_place(&end, TIARA_LINE_BYTES, s->worker_max * s->counter_stride);
+	s->counter_off = create_place(&end, TIARA_LINE_BYTES,
+				      (s->worker_max + 1u) * s->counter_stride);
 	s->root_off = create_place(&end, TIARA_LINE_BYTES,
 				   TIARA_ROOT_CNT * sizeof(struct tiara_root));
 	s->neighbour_off = create_place(&end, TIARA_LINE_BYTES,
@@ -108,6 +109,8 @@ control_geometry_fill(struct tiara_segment *s)
 	s->move_off = create_place(&end, TIARA_LINE_BYTES, TIARA_MOVE_STRIPES * sizeof(uint32_t));
 	s->move_log_off = create_place(&end, TIARA_LINE_BYTES,
 				       (s->worker_max + 1u) * sizeof(struct tiara_move_log));
+	s->rate_off = create_place(&end, TIARA_LINE_BYTES,
+				   s->service_max * sizeof(struct tiara_rate));
 	s->heap_off = create_place(&end, TIARA_HEAP_UNIT_BYTES, s->heap_bytes);
 	s->table_off = create_place(&end, s->page_bytes,
 				    s->bucket_cnt * sizeof(struct tiara_bucket));

@@ -100,6 +100,15 @@ edit_check_service(const struct tiara_change *change, const struct tiara_service
 				    "must be 0 or come from tiara_change_table, with "
 				    "its table_cnt",
 				    error);
+	if ((spec->source_off == 0) != (spec->source_cnt == 0) ||
+	    spec->source_cnt > TIARA_SOURCES_MAX ||
+	    (spec->source_off &&
+	     !control_heap_holds(change->handle, spec->source_off,
+				 spec->source_cnt * sizeof(struct tiara_source))))
+		return edit_invalid("source_off",
+				    "must be 0 or come from tiara_change_sources, with "
+				    "its source_cnt",
+				    error);
 	return edit_check_timeouts(r, error);
 }
 
@@ -295,6 +304,8 @@ edit_backend_new(struct tiara_change *change, const struct tiara_backend_name *n
 				       error);
 	if (status != TIARA_OK)
 		return status;
+	if (!change->handle->state->quarantine.off)
+		control_entries_forget(change->handle, *idx);
 	*(struct tiara_backend_name *)change_item(change, CHANGE_BACKEND_NAME, *idx) = *name;
 	*(struct tiara_backend *)change_item(change, CHANGE_BACKEND, *idx) = *record;
 	control_names_add(&change->handle->state->backend_by_name, control_hash_backend(name),
@@ -455,6 +466,8 @@ edit_service_new(struct tiara_change *change, const struct tiara_service_name *n
 {
 	struct control_state *state = change->handle->state;
 	enum tiara_status status = edit_check_frontend_free(change, record, error);
+	struct tiara_service *there;
+	uint32_t bucket;
 
 	if (status == TIARA_OK)
 		status = edit_take_service(change, idx, error);
@@ -464,7 +477,10 @@ edit_service_new(struct tiara_change *change, const struct tiara_service_name *n
 	if (status != TIARA_OK)
 		return status;
 	*(struct tiara_service_name *)change_item(change, CHANGE_SERVICE_NAME, *idx) = *name;
-	*(struct tiara_service *)change_item(change, CHANGE_SERVICE, *idx) = *record;
+	bucket = record->new_max_per_s ? control_rate_idx(change, name, *idx) : 0;
+	there = change_item(change, CHANGE_SERVICE, *idx);
+	*there = *record;
+	there->rate_idx = bucket;
 	control_names_add(&state->service_by_name, control_hash_service(name, record), *idx);
 	control_names_add(&state->service_by_frontend, control_hash_frontend(record), *idx);
 	change->frontends_differ = true;
@@ -498,9 +514,14 @@ tiara_change_service_put(struct tiara_change *change, const struct tiara_service
 		return status;
 	record.select_off = spec->table_off;
 	record.select_cnt = spec->table_cnt;
+	record.source_off = spec->source_off;
+	record.source_cnt = spec->source_cnt;
+	record.rate_idx = 0;
 	memset(record.pad, 0, sizeof(record.pad));
 	name = edit_service_name(spec->service, spec->uid, change->generation);
 	at = edit_find_service(change, &name, &record);
+	if (at != CONTROL_NONE && record.new_max_per_s)
+		record.rate_idx = control_rate_idx(change, &name, at);
 	if (at == CONTROL_NONE)
 		status = edit_service_new(change, &name, &record, &at, error);
 	else
@@ -525,6 +546,8 @@ edit_service_gone(struct tiara_change *change, uint32_t idx)
 	record->use = TIARA_USE_GONE;
 	record->select_off = 0;
 	record->select_cnt = 0;
+	record->source_off = 0;
+	record->source_cnt = 0;
 	change->frontends_differ = true;
 	if (state->quarantine.off)
 		change->free_service_from = 0;

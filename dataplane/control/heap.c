@@ -87,8 +87,11 @@ heap_mark_root(struct tiara_handle *handle, const struct tiara_root *root)
 			root->service_cnt * sizeof(struct tiara_service_name));
 	heap_mark_block(handle, root->backend_name_off,
 			root->backend_cnt * sizeof(struct tiara_backend_name));
-	for (uint32_t i = 0; i < root->service_cnt; i++)
+	for (uint32_t i = 0; i < root->service_cnt; i++) {
 		heap_mark_block(handle, service[i].select_off, service[i].select_cnt * UINT64_C(4));
+		heap_mark_block(handle, service[i].source_off,
+				service[i].source_cnt * sizeof(struct tiara_source));
+	}
 }
 
 void

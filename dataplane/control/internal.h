@@ -119,6 +119,36 @@ bool control_view_valid(const struct tiara_handle *handle, const struct tiara_vi
 /* BUSY: it never was in that many tries. */
 enum tiara_status control_view_moving(struct tiara_error *error, int tries);
 
+/* A word as the API shows it; its service is one of age->view's. */
+struct tiara_connection control_connection(const struct tiara_age *age,
+					   const struct tiara_entry *entry);
+
+/* ---- keep.c ---- */
+
+/* Services and backends of one generation in our memory; view points to them. */
+struct control_kept {
+	struct tiara_view view;
+	struct tiara_root root;
+	struct tiara_service *service;
+	struct tiara_backend *backend;
+};
+
+/* BUSY: it changed during each try. Free it whatever the status; do not copy it. */
+enum tiara_status control_keep(const struct tiara_handle *handle, struct control_kept *kept,
+			       struct tiara_error *error);
+void control_kept_free(struct control_kept *kept);
+
+/* ---- flush.c ---- */
+
+/* A live, unexpired word that every part of the filter wants. */
+bool control_filter_wants(const struct tiara_filter *filter, const struct tiara_handle *handle,
+			  const struct tiara_age *age, const union tiara_word *word);
+
+/* ---- push.c ---- */
+
+/* What our writer made and ended of unconfirmed entries, for the workers' cap. */
+void control_tell_unconfirmed(struct tiara_handle *handle);
+
 /* ---- heap.c ---- */
 
 /* Finds what the live roots reach; all else is free. */
@@ -200,5 +230,13 @@ change_item(const struct tiara_change *change, enum change_block_no no, uint32_t
 /* Makes the block a private copy of at least cnt items; new ones are zero. */
 enum tiara_status change_own(struct tiara_change *change, enum change_block_no no, uint32_t cnt,
 			     struct tiara_error *error);
+
+/* ---- limit.c ---- */
+
+/* The bucket of a frontend that has, or will have, this index and a rate. */
+uint32_t control_rate_idx(const struct tiara_change *change, const struct tiara_service_name *name,
+			  uint32_t idx);
+/* A backend's index is given away: nothing in the table names it. */
+void control_entries_forget(const struct tiara_handle *handle, uint32_t backend_idx);
 
 #endif

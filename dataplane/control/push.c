@@ -136,6 +136,14 @@ push_settle(const struct push *p, uint64_t hash, const union tiara_word *word)
 	return status == TIARA_BUSY ? TIARA_CONFLICT : status;
 }
 
+/* Relaxed: a number of its moment, as the workers' are. */
+void
+control_tell_unconfirmed(struct tiara_handle *handle)
+{
+	__atomic_store_n(&handle->map.segment->unconfirmed,
+			 (uint64_t)handle->state->writer.unconfirmed, __ATOMIC_RELAXED);
+}
+
 static void
 push_burst(const struct push *p, const struct tiara_packed_connection *record, uint32_t cnt,
 	   uint8_t *result)
@@ -184,5 +192,6 @@ tiara_connections_push(struct tiara_handle *handle, const struct tiara_packed_co
 		return status;
 	for (uint32_t i = 0; i < cnt; i += PUSH_BURST)
 		push_burst(&p, &record[i], cnt - i < PUSH_BURST ? cnt - i : PUSH_BURST, &result[i]);
+	control_tell_unconfirmed(handle);
 	return TIARA_OK;
 }

@@ -12,7 +12,6 @@
 #include "table/slot.h"
 
 #include <inttypes.h>
-#include <stdlib.h>
 #include <string.h>
 
 enum { READ_TRIES = 100, READ_LIST_BUCKETS = 65536 };
@@ -59,6 +58,8 @@ read_service(const struct tiara_view *view, uint32_t idx, struct tiara_service_s
 	memcpy(spec->uid, name->uid, sizeof(spec->uid));
 	spec->table_off = spec->record.select_off;
 	spec->table_cnt = spec->record.select_cnt;
+	spec->source_off = spec->record.source_off;
+	spec->source_cnt = spec->record.source_cnt;
 	if (name->use != TIARA_USE_ACTIVE)
 		spec->record.use = TIARA_USE_FREE;
 	return TIARA_OK;
@@ -111,18 +112,23 @@ tiara_backend_read(struct tiara_handle *handle, uint32_t idx, struct tiara_backe
 	return control_view_moving(error, READ_TRIES);
 }
 
-/* A service's selection table, or NULL: none, or (for a reader) overwritten meanwhile. */
+/* A block of the heap, or NULL: none, or (for a reader) what named it was overwritten meanwhile. */
+static const void *
+read_block(const struct tiara_handle *handle, uint64_t off, uint64_t bytes)
+{
+	const struct tiara_segment *s = handle->map.segment;
+
+	if (bytes == 0 || bytes > s->heap_bytes || off % 4 || off < s->heap_off ||
+	    off - s->heap_off > s->heap_bytes - bytes)
+		return NULL;
+	return handle->map.base + off;
+}
+
+/* A service's selection table, or NULL. */
 static const uint32_t *
 read_select(const struct tiara_handle *handle, const struct tiara_service *service)
 {
-	const struct tiara_segment *s = handle->map.segment;
-	uint64_t bytes = service->select_cnt * UINT64_C(4);
-
-	if (bytes == 0 || bytes > s->heap_bytes || service->select_off % 4 ||
-	    service->select_off < s->heap_off ||
-	    service->select_off - s->heap_off > s->heap_bytes - bytes)
-		return NULL;
-	return (const void *)(handle->map.base + service->select_off);
+	return read_block(handle, service->select_off, service->select_cnt * UINT64_C(4));
 }
 
 static enum tiara_status
@@ -159,6 +165,44 @@ tiara_service_rows(struct tiara_handle *handle, uint32_t idx, uint32_t *rows, ui
 	return control_view_moving(error, READ_TRIES);
 }
 
+static enum tiara_status
+read_sources(const struct tiara_handle *handle, const struct tiara_view *view, uint32_t idx,
+	     struct tiara_source *source, uint32_t room, uint32_t *cnt, struct tiara_error *error)
+{
+	const struct tiara_source *there;
+
+	if (idx >= view->service_cnt)
+		return read_no_index("service", idx, view->service_cnt, error);
+	*cnt = view->service[idx].source_cnt;
+	there = read_block(handle, view->service[idx].source_off, *cnt * sizeof(*there));
+	if (!there)
+		*cnt = 0;
+	if (*cnt > room)
+		return control_error(error, TIARA_INVALID, "cnt",
+				     "the list has %u sources and there is room for %u", *cnt,
+				     room);
+	if (there)
+		memcpy(source, there, *cnt * sizeof(*source));
+	return TIARA_OK;
+}
+
+enum tiara_status
+tiara_service_sources(struct tiara_handle *handle, uint32_t idx, struct tiara_source *source,
+		      uint32_t *cnt, struct tiara_error *error)
+{
+	uint32_t room = *cnt;
+
+	for (int i = 0; i < READ_TRIES; i++) {
+		struct tiara_view view = control_view(handle);
+		enum tiara_status status = read_sources(handle, &view, idx, source, room, cnt,
+							error);
+
+		if (control_view_valid(handle, &view))
+			return status;
+	}
+	return control_view_moving(error, READ_TRIES);
+}
+
 /* ---- connections ---- */
 
 static struct tiara_age
@@ -167,8 +211,8 @@ read_age(const struct tiara_handle *handle, const struct tiara_view *view)
 	return (struct tiara_age){.view = view, .now = (uint16_t)tiara_tick_now(&handle->map)};
 }
 
-static struct tiara_connection
-read_connection(const struct tiara_age *age, const struct tiara_entry *entry)
+struct tiara_connection
+control_connection(const struct tiara_age *age, const struct tiara_entry *entry)
 {
 	const struct tiara_service *service = &age->view->service[entry->service_idx];
 	uint32_t idle = tiara_tick_age(age->now, entry->last_seen);
@@ -202,7 +246,7 @@ read_find(const struct tiara_handle *handle, const struct tiara_view *view, tiar
 
 	tiara_table_lookup(&handle->map, &age, &key, &hash, 1, &found);
 	if (found.slot)
-		*connection = read_connection(&age, &found.word.entry);
+		*connection = control_connection(&age, &found.word.entry);
 	return found.slot != NULL;
 }
 
@@ -237,20 +281,11 @@ tiara_connection_find(struct tiara_handle *handle, tiara_be32 client_addr, tiara
 
 struct read_list {
 	struct tiara_age age;
-	uint32_t service_idx; /* wanted; UINT32_MAX: any */
-	uint32_t backend_idx;
+	const struct tiara_filter *filter;
 	struct tiara_connection *connection;
 	uint32_t max;
 	uint32_t cnt;
 };
-
-static bool
-read_wanted(const struct read_list *list, const union tiara_word *word)
-{
-	return tiara_word_live(word) && !tiara_entry_expired(&list->age, word) &&
-	       (list->service_idx == UINT32_MAX || list->service_idx == word->entry.service_idx) &&
-	       (list->backend_idx == UINT32_MAX || list->backend_idx == word->entry.backend_idx);
-}
 
 /* From entry number `at` on; returns where it stopped. */
 static uint64_t
@@ -263,17 +298,16 @@ read_list_entries(const struct tiara_handle *handle, struct read_list *list, uin
 	for (; at < end && at < stop && list->cnt < list->max; at++) {
 		union tiara_word word = tiara_word_plain(slot_load(&entry[at]));
 
-		word = tiara_word_plain(word);
-		if (read_wanted(list, &word))
-			list->connection[list->cnt++] = read_connection(&list->age, &word.entry);
+		if (control_filter_wants(list->filter, handle, &list->age, &word))
+			list->connection[list->cnt++] = control_connection(&list->age, &word.entry);
 	}
 	return at < end ? at : UINT64_MAX;
 }
 
 enum tiara_status
-tiara_connections_list(struct tiara_handle *handle, uint64_t *cursor, uint32_t service_idx,
-		       uint32_t backend_idx, struct tiara_connection *connection, uint32_t max,
-		       uint32_t *cnt, struct tiara_error *error)
+tiara_connections_list(struct tiara_handle *handle, uint64_t *cursor,
+		       const struct tiara_filter *filter, struct tiara_connection *connection,
+		       uint32_t max, uint32_t *cnt, struct tiara_error *error)
 {
 	uint64_t end = (handle->map.bucket_mask + 1) * TIARA_BUCKET_ENTRIES;
 
@@ -288,8 +322,7 @@ tiara_connections_list(struct tiara_handle *handle, uint64_t *cursor, uint32_t s
 	for (int i = 0; i < READ_TRIES; i++) {
 		struct tiara_view view = control_view(handle);
 		struct read_list list = {.age = read_age(handle, &view),
-					 .service_idx = service_idx,
-					 .backend_idx = backend_idx,
+					 .filter = filter,
 					 .connection = connection,
 					 .max = max};
 		uint64_t next = read_list_entries(handle, &list, *cursor);
@@ -298,29 +331,6 @@ tiara_connections_list(struct tiara_handle *handle, uint64_t *cursor, uint32_t s
 			continue;
 		*cursor = next;
 		*cnt = list.cnt;
-		return TIARA_OK;
-	}
-	return control_view_moving(error, READ_TRIES);
-}
-
-/* A scan takes too long to be made again: a reader takes the services with it. */
-static enum tiara_status
-read_keep_services(struct tiara_handle *handle, struct tiara_view *view, struct tiara_root *root,
-		   struct tiara_service **copy, struct tiara_error *error)
-{
-	*copy = malloc((handle->map.segment->service_max + UINT64_C(1)) * sizeof(**copy));
-	if (!*copy)
-		return control_out_of_memory(error);
-	for (int i = 0; i < READ_TRIES; i++) {
-		*view = control_view(handle);
-		if (view->generation) {
-			*root = *view->root;
-			memcpy(*copy, view->service, view->service_cnt * sizeof(**copy));
-		}
-		if (!control_view_valid(handle, view))
-			continue;
-		view->root = root;
-		view->service = *copy;
 		return TIARA_OK;
 	}
 	return control_view_moving(error, READ_TRIES);
@@ -359,27 +369,23 @@ tiara_connections_count(struct tiara_handle *handle, uint64_t *per_service, uint
 	const struct tiara_segment *s = handle->map.segment;
 	uint64_t end = (handle->map.bucket_mask + 1) * TIARA_BUCKET_ENTRIES;
 	const struct tiara_entry *entry = handle->map.bucket[0].entry;
-	struct tiara_service *services;
-	struct tiara_root root;
-	struct tiara_view view;
-	struct tiara_age age;
-	enum tiara_status status = read_keep_services(handle, &view, &root, &services, error);
+	struct control_kept kept;
+	enum tiara_status status = control_keep(handle, &kept, error);
+	struct tiara_age age = read_age(handle, &kept.view);
 
 	*usage = (struct tiara_usage){.capacity = end};
 	if (per_service)
 		memset(per_service, 0, s->service_max * sizeof(*per_service));
 	if (per_backend)
 		memset(per_backend, 0, s->backend_max * sizeof(*per_backend));
-	age = read_age(handle, &view);
 	for (uint64_t at = 0; at < end && status == TIARA_OK; at++) {
 		union tiara_word word = tiara_word_plain(slot_load(&entry[at]));
 
-		word = tiara_word_plain(word);
 		if (tiara_word_live(&word) && !tiara_entry_expired(&age, &word))
 			read_count_entry(handle, &age, &word.entry, per_service, per_backend,
 					 usage);
 	}
-	free(services);
+	control_kept_free(&kept);
 	return status;
 }
 
@@ -417,12 +423,13 @@ static void
 read_flows(const struct tiara_handle *handle, uint64_t at, struct tiara_flow_counter *sum)
 {
 	*sum = (struct tiara_flow_counter){.pkts = 0};
-	for (uint32_t w = 0; w < handle->map.segment->worker_max; w++) {
+	for (uint32_t w = 0; w <= handle->map.segment->worker_max; w++) {
 		const struct tiara_flow_counter *c = tiara_map_flow_counters(&handle->map, w) + at;
 
 		sum->pkts += read_counter(&c->pkts);
 		sum->bytes += read_counter(&c->bytes);
 		sum->connections += read_counter(&c->connections);
+		sum->limit_cnt += read_counter(&c->limit_cnt);
 	}
 }
 
@@ -457,6 +464,7 @@ read_all_flows(const struct tiara_flow_counter *c, uint32_t cnt, struct tiara_fl
 		sum[i].pkts += read_counter(&c[i].pkts);
 		sum[i].bytes += read_counter(&c[i].bytes);
 		sum[i].connections += read_counter(&c[i].connections);
+		sum[i].limit_cnt += read_counter(&c[i].limit_cnt);
 	}
 }
 
@@ -471,7 +479,7 @@ tiara_flow_counters_read(struct tiara_handle *handle, struct tiara_flow_counter 
 		memset(per_service, 0, s->service_max * sizeof(*per_service));
 	if (per_backend)
 		memset(per_backend, 0, s->backend_max * sizeof(*per_backend));
-	for (uint32_t w = 0; w < s->worker_max; w++) {
+	for (uint32_t w = 0; w <= s->worker_max; w++) {
 		const struct tiara_flow_counter *c = tiara_map_flow_counters(&handle->map, w);
 
 		if (per_service)

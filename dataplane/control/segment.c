@@ -139,6 +139,7 @@ segment_reset_workers(struct tiara_map *map)
 {
 	struct tiara_node *node = &map->segment->node;
 
+	tiara_entries_start_ctl(map);
 	tiara_sweep_start_ctl(map);
 	tiara_epoch_start_ctl(map);
 	__atomic_store_n(&node->first_forward_ns, 0, __ATOMIC_RELAXED);
@@ -176,6 +177,9 @@ segment_state_make(struct tiara_handle *handle, struct tiara_error *error)
 	/* A tentative word of a killed predecessor must not look like one of ours. */
 	state->writer.owner = TIARA_OWNER_CONTROL;
 	state->writer.search_max = TIARA_SEARCH_BULK;
+	state->writer.unconfirmed = (int64_t)s->unconfirmed;
+	state->writer.backend = tiara_map_backend_counters(&handle->map, s->worker_max);
+	state->writer.backend_cnt = s->backend_max;
 	if (getrandom(&state->writer.nonce, sizeof(state->writer.nonce), 0) < 0)
 		return control_error(error, TIARA_IO, "", "no random numbers: getrandom: %s",
 				     strerror(errno));

@@ -27,6 +27,8 @@ PROMISED_BYTES = {
     "tiara_neighbour": 16,
     "tiara_worker_slot": 64,
     "tiara_flow_counter": 32,
+    "tiara_source": 8,
+    "tiara_rate": 64,
     "tiara_packed_connection": 16,
 }
 WHOLE_LINES = ("tiara_worker_counters", "tiara_segment")

@@ -3,6 +3,6 @@
 #ifndef TIARA_LAYOUT_ID_H
 #define TIARA_LAYOUT_ID_H
 
-#define TIARA_LAYOUT_ID UINT64_C(0xdeec121cb2c4833f)
+#define TIARA_LAYOUT_ID UINT64_C(0x936a5641272a6baf)
 
 #endif

@@ -17,6 +17,7 @@ void tiara_parse_wk(struct tiara_worker *w, struct tiara_frame *f, uint16_t cnt)
 void tiara_local_wk(struct tiara_worker *w, struct tiara_frame *f, uint16_t cnt);
 void tiara_service_wk(struct tiara_worker *w, struct tiara_frame *f, uint16_t cnt);
 void tiara_connection_wk(struct tiara_worker *w, struct tiara_frame *f, uint16_t cnt);
+void tiara_admit_wk(struct tiara_worker *w, struct tiara_frame *f, uint16_t cnt);
 void tiara_select_wk(struct tiara_worker *w, struct tiara_frame *f, uint16_t cnt);
 void tiara_insert_wk(struct tiara_worker *w, struct tiara_frame *f, uint16_t cnt);
 void tiara_offload_wk(struct tiara_worker *w, struct tiara_frame *f, uint16_t cnt);
@@ -31,6 +32,16 @@ uint16_t tiara_inject_wk(struct tiara_worker *w);
 void tiara_unconfirmed_add_wk(struct tiara_worker *w, const struct tiara_frame *f);
 /* Once a tick. */
 void tiara_unconfirmed_tick_wk(struct tiara_worker *w);
+
+/*
+ * Which backend frame i of a burst goes to, whose row names `first`, a backend with a limit: that one,
+ * or another one with room, or TIARA_BACKEND_NONE.
+ */
+uint32_t tiara_room_choose_wk(struct tiara_worker *w, const struct tiara_frame *f, uint16_t i,
+			      uint32_t first);
+/* The backend in the row of a client's try number `again`; the first is number 0. */
+const uint32_t *tiara_select_row_wk(const struct tiara_worker *w, const struct tiara_frame *f,
+				    uint16_t again);
 
 /* The found entry was used now: last seen, TCP state, no longer only pushed. */
 void tiara_connection_touch_wk(struct tiara_worker *w, struct tiara_frame *f);
@@ -53,6 +64,20 @@ static inline void
 tiara_event_wk(struct tiara_worker *w, enum tiara_event event)
 {
 	tiara_count_wk(&w->counters->event_cnt[event], 1);
+}
+
+static inline bool
+tiara_frame_unchosen(const struct tiara_frame *f)
+{
+	return f->verdict == TIARA_VERDICT_NONE && f->backend_idx == TIARA_BACKEND_NONE;
+}
+
+/* A limit of its service ends it. */
+static inline void
+tiara_frame_refuse_wk(struct tiara_worker *w, struct tiara_frame *f, enum tiara_verdict verdict)
+{
+	f->verdict = (uint8_t)verdict;
+	tiara_count_wk(&w->service_counters[f->service_idx].limit_cnt, 1);
 }
 
 static inline const struct tiara_service *

@@ -38,6 +38,7 @@ worker_turn_tick(struct tiara_worker *w, uint64_t tsc)
 static void
 worker_begin(struct tiara_worker *w, uint64_t tsc)
 {
+	w->tsc = tsc;
 	worker_turn_generation(w);
 	worker_turn_tick(w, tsc);
 }
@@ -142,7 +143,8 @@ tiara_worker_burst_wk(struct tiara_worker *w, uint64_t tsc)
 	tiara_local_wk(w, f, cnt);      /* ARP and ICMP echo end, answered in place */
 	tiara_service_wk(w, f, cnt);    /* VIP, protocol and port name a service */
 	tiara_connection_wk(w, f, cnt); /* known connections keep their backends */
-	tiara_select_wk(w, f, cnt);     /* the others get one */
+	tiara_admit_wk(w, f, cnt);      /* the others may begin one, or not */
+	tiara_select_wk(w, f, cnt);     /* and get a backend */
 	tiara_insert_wk(w, f, cnt);     /* and become connections */
 	tiara_offload_wk(w, f, cnt);    /* offered to the card */
 	tiara_forward_wk(w, f, cnt);    /* headers for the way to the backend */
@@ -184,6 +186,8 @@ worker_writer(const struct tiara_map *map, uint32_t number)
 		.unconfirmed = (int64_t)map->worker[number].unconfirmed,
 		.moved_cnt = c->event_cnt[TIARA_EVENT_MOVED],
 		.reclaimed_cnt = c->event_cnt[TIARA_EVENT_RECLAIMED],
+		.backend = tiara_map_backend_counters(map, number),
+		.backend_cnt = map->segment->backend_max,
 	};
 }
 
@@ -205,7 +209,7 @@ tiara_worker_init_ctl(struct tiara_worker *w, const struct tiara_map *map, uint3
 		.tick = tiara_tick_now(map),
 		.writer = worker_writer(map, number),
 	};
-	w->backend_counters = w->service_counters + map->segment->service_max;
+	w->backend_counters = tiara_map_backend_counters(map, number);
 	w->age = (struct tiara_age){.view = &w->view, .now = (uint16_t)w->tick};
 	w->sweep_interval_tsc = worker_sweep_interval(w);
 }

@@ -29,6 +29,7 @@ struct tiara_worker {
 	struct tiara_view view; /* the generation it uses */
 	struct tiara_age age;
 	uint32_t tick;
+	uint64_t tsc;
 	uint16_t unchosen_cnt; /* frames whose connection gives no backend */
 	uint16_t fresh_cnt;    /* of them: frames that make one, since selection */
 	/* kept from burst to burst */

@@ -6,5 +6,7 @@
 
 /* CLOCK_MONOTONIC. The packet path asks once in a data plane's life: see tiara_node. */
 uint64_t tiara_clock_ns(void);
+/* The counter that DPDK's workers run by. */
+uint64_t tiara_clock_tsc(void);
 
 #endif

@@ -3,6 +3,7 @@
 #ifndef TIARA_TABLE_REUSE_H
 #define TIARA_TABLE_REUSE_H
 
+#include "entries.h"
 #include "slot.h"
 #include "step.h"
 #include "table.h"
@@ -106,13 +107,15 @@ reuse_unconfirmed(const union tiara_word *word)
 	return tiara_word_live(word) && word->entry.flags & TIARA_ENTRY_UNCONFIRMED;
 }
 
-/* All changes of entries go through here, so that the unconfirmed ones are counted. */
+/* All changes of entries go through here, so that they are counted: unconfirmed ones, and by backend. */
 static inline bool
 reuse_swap(struct tiara_writer *writer, const struct tiara_found *from, union tiara_word to)
 {
 	if (!slot_swap(from->slot, from->word, to))
 		return false;
+	TIARA_STEP(21);
 	writer->unconfirmed += reuse_unconfirmed(&to) - reuse_unconfirmed(&from->word);
+	entries_changed(writer, &from->word, &to);
 	return true;
 }
 

@@ -52,6 +52,8 @@ struct tiara_writer {
 	uint64_t moved_cnt;     /* entries it moved */
 	uint64_t reclaimed_cnt; /* unconfirmed entries it took the place of */
 	int64_t unconfirmed; /* made by it less ended by it: summed over all, how many there are */
+	struct tiara_flow_counter *backend; /* its counters by backend index, for entries */
+	uint32_t backend_cnt;               /* 0: it does not count them */
 };
 
 enum {
@@ -153,6 +155,12 @@ bool tiara_table_replace(const struct tiara_map *map, struct tiara_writer *write
 /* Removes exactly found->word; as above. */
 bool tiara_table_remove(const struct tiara_map *map, struct tiara_writer *writer,
 			struct tiara_found *found);
+
+/*
+ * Data-plane start, before any worker: where a backend of the current generation has a limit, entries
+ * are counted anew. The control plane may push meanwhile.
+ */
+void tiara_entries_start_ctl(const struct tiara_map *map);
 
 /* ---- sweep ---- */
 

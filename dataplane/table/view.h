@@ -19,6 +19,7 @@ struct tiara_map {
 	struct tiara_neighbour *neighbour;
 	uint32_t *move;                  /* counters, by stripe */
 	struct tiara_move_log *move_log; /* by worker; the control plane's is at worker_max */
+	struct tiara_rate *rate;         /* by tiara_service.rate_idx */
 	struct tiara_bucket *bucket;
 	uint64_t bucket_mask;
 	uint32_t neighbour_mask;
@@ -54,6 +55,7 @@ tiara_map_of(void *base)
 		.neighbour = (void *)(b + s->neighbour_off),
 		.move = (void *)(b + s->move_off),
 		.move_log = (void *)(b + s->move_log_off),
+		.rate = (void *)(b + s->rate_off),
 		.bucket = (void *)(b + s->table_off),
 		.bucket_mask = s->bucket_cnt - 1,
 		.neighbour_mask = s->neighbour_cnt - 1,
@@ -93,6 +95,13 @@ static inline struct tiara_flow_counter *
 tiara_map_flow_counters(const struct tiara_map *map, uint32_t worker)
 {
 	return (struct tiara_flow_counter *)(tiara_map_counters(map, worker) + 1);
+}
+
+/* The per-backend ones; worker worker_max is the control plane. */
+static inline struct tiara_flow_counter *
+tiara_map_backend_counters(const struct tiara_map *map, uint32_t worker)
+{
+	return tiara_map_flow_counters(map, worker) + map->segment->service_max;
 }
 
 #endif

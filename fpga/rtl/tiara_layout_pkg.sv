@@ -10,7 +10,7 @@ package tiara_layout_pkg;
   // A package offers more than one module uses.
   /* verilator lint_off UNUSEDPARAM */
 
-  localparam logic [63:0] LayoutId = 64'hdeec121cb2c4833f;
+  localparam logic [63:0] LayoutId = 64'h936a5641272a6baf;
 
   // enum tiara_limit
   localparam int unsigned LineBytes = 64;
@@ -29,6 +29,7 @@ package tiara_layout_pkg;
   localparam int unsigned VerdictCnt = 64;
   localparam int unsigned EventCnt = 32;
   localparam int unsigned StateCnt = 8;
+  localparam int unsigned SourcesMax = 1024;
   localparam int unsigned HeapUnitBytes = 4096;
   localparam int unsigned PackedFormat = 1;
   localparam int unsigned PackedChunkBytes = 1048576;
@@ -60,7 +61,10 @@ package tiara_layout_pkg;
     VerdictMartian = 8'd30,
     VerdictKernelFull = 8'd31,
     VerdictTxFull = 8'd32,
-    VerdictVlan = 8'd33
+    VerdictVlan = 8'd33,
+    VerdictSourceDenied = 8'd34,
+    VerdictRateLimited = 8'd35,
+    VerdictBackendFull = 8'd36
   } tiara_verdict_e;
 
   typedef enum logic [7:0] {
@@ -77,7 +81,8 @@ package tiara_layout_pkg;
     EventSweptTentative = 8'd10,
     EventGenerationChange = 8'd11,
     EventMoved = 8'd12,
-    EventReclaimed = 8'd13
+    EventReclaimed = 8'd13,
+    EventConnectionSpilled = 8'd14
   } tiara_event_e;
 
   typedef enum logic [7:0] {
@@ -151,7 +156,11 @@ package tiara_layout_pkg;
 
   localparam int unsigned ServiceBytes = 64;
   typedef struct packed {
-    logic [23:0][7:0] pad;
+    logic [3:0][7:0] pad;
+    logic [31:0] rate_idx;
+    logic [31:0] new_max_per_s;
+    logic [31:0] source_cnt;
+    logic [63:0] source_off;
     logic [7:0][15:0] timeout_ticks;
     logic [31:0] flags;
     logic [31:0] select_cnt;
@@ -162,10 +171,23 @@ package tiara_layout_pkg;
     logic [31:0] vip;
   } tiara_service_t;
 
+  localparam int unsigned SourceBytes = 8;
+  typedef struct packed {
+    logic [31:0] last;
+    logic [31:0] first;
+  } tiara_source_t;
+
+  localparam int unsigned RateBytes = 64;
+  typedef struct packed {
+    logic [55:0][7:0] pad;
+    logic [63:0] full;
+  } tiara_rate_t;
+
   localparam int unsigned BackendBytes = 32;
   typedef struct packed {
-    logic [10:0][7:0] pad;
+    logic [6:0][7:0] pad;
     logic [7:0] ramp_tenths;
+    logic [31:0] connection_max;
     logic [5:0][7:0] inner_mac;
     logic [15:0] tunnel_port;
     logic [31:0] vni;
@@ -264,7 +286,7 @@ package tiara_layout_pkg;
 
   localparam int unsigned FlowCounterBytes = 32;
   typedef struct packed {
-    logic [63:0] pad;
+    logic [63:0] limit_cnt;
     logic [63:0] connections;
     logic [63:0] bytes;
     logic [63:0] pkts;
@@ -293,13 +315,16 @@ package tiara_layout_pkg;
     logic [47:0][7:0] pad4;
     logic [63:0] sweep_restarts;
     logic [63:0] sweep_claimed;
-    logic [51:0][7:0] pad3;
+    logic [47:0][7:0] pad3;
+    logic [31:0] recounting;
     logic [31:0] tick;
     logic [63:0] tick_next_tsc;
-    logic [47:0][7:0] pad2;
+    logic [39:0][7:0] pad2;
+    logic [63:0] unconfirmed;
     logic [63:0] released_generation;
     logic [63:0] generation;
-    logic [31:0][7:0] pad1;
+    logic [23:0][7:0] pad1;
+    logic [63:0] rate_off;
     logic [63:0] move_log_off;
     logic [63:0] move_off;
     logic [1:0][63:0] table_secret;

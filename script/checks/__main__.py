@@ -3,6 +3,7 @@
 
 Without a part all of them run. `script/check generate` writes everything that is generated;
 `script/check mend` does that and lets the formatters change what they would.
+`script/check freeze`, at a release, makes the API as it is the one that must not be broken.
 """
 
 from __future__ import annotations
@@ -13,14 +14,18 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 
-from . import arrows, form, generated, groups, lint, mutants, plan, spdx, tokens, types
+from . import arrows, contract, form, generated, groups, lint, mutants, plan, spdx, tokens, types
 from .tree import Result, Tree
 
 # The slow ones first: two run at a time.
 PARTS: dict[str, tuple[Callable[[Tree], Result], str]] = {
     "types": (types.check, "mypy strict"),
     "tidy": (lint.tidy, "clang-tidy on C that needs no DPDK"),
-    "generated": (generated.check, "layout files and proto stubs are what their sources make"),
+    "generated": (generated.check, "layout files, proto stubs and API reference are what their sources make"),
+    "contract": (
+        contract.check,
+        "buf's rules, nothing broken since proto/baseline.binpb, bounds on requests",
+    ),
     "rtl": (lint.rtl, "Verilator's lint"),
     "format": (form.check, "clang-format and ruff format change nothing"),
     "lint": (lint.ruff, "ruff's rules"),
@@ -41,11 +46,13 @@ def main(arguments: list[str]) -> int:
     tree = Tree(Path.cwd())
     if arguments == ["generate"]:
         return generated.generate(tree)
+    if arguments == ["freeze"]:
+        return contract.freeze(tree)
     if arguments == ["mend"]:
         form.mend(tree)
         return generated.generate(tree)
     if unknown := [name for name in arguments if name not in PARTS]:
-        print(f"script/check: no part named {unknown[0]}: one of {', '.join(PARTS)}, generate, mend")
+        print(f"script/check: no part named {unknown[0]}: one of {', '.join(PARTS)}, generate, mend, freeze")
         return 2
     return check(tree, arguments or list(PARTS))
 

@@ -8,6 +8,8 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from . import reference
+from .protos import ProtocError, Protos
 from .tree import Finding, Result, Tree, run
 
 GENERATE = "run `script/check generate`"
@@ -16,8 +18,8 @@ _GENERATOR = "dataplane/layout/generate.py"
 
 
 def check(tree: Tree) -> Result:
-    """Layout files and proto stubs that differ from what their sources make."""
-    return Result([*_layout(tree), *_stubs(tree)])
+    """Layout files, proto stubs and the API reference that differ from what their sources make."""
+    return Result([*_layout(tree), *_stubs(tree), *_reference(tree)])
 
 
 def generate(tree: Tree) -> int:
@@ -39,7 +41,28 @@ def generate(tree: Tree) -> int:
             else:
                 (tree.root / path).unlink()
                 print(f"removed {path}")
+    return _write_reference(tree)
+
+
+def _reference(tree: Tree) -> Iterator[Finding]:
+    try:
+        made = reference.page(Protos.read(tree))
+    except ProtocError:
+        return  # Said of the stubs
+    if _read(tree.root / reference.PAGE) != made:
+        yield Finding(reference.PAGE, "differs from what proto/tiara/v1 makes", GENERATE)
+
+
+def _write_reference(tree: Tree) -> int:
+    made, path = reference.page(Protos.read(tree)), tree.root / reference.PAGE
+    if _read(path) != made:
+        path.write_text(made, encoding="utf-8")
+        print(f"wrote {reference.PAGE}")
     return 0
+
+
+def _read(path: Path) -> str:
+    return path.read_text(encoding="utf-8") if path.is_file() else ""
 
 
 def _layout(tree: Tree) -> Iterator[Finding]:

@@ -16,10 +16,15 @@ class Copy:
     root: Path
     kept: dict[Path, bytes | None] = field(default_factory=dict)
 
-    def plant(self, path: str, text: str) -> None:
-        """Writes a file, new or in place of what was there."""
+    def keep(self, path: str) -> Path:
+        """What is there comes back after the test, whoever writes the file meanwhile."""
         file = self.root / path
         self.kept.setdefault(file, file.read_bytes() if file.exists() else None)
+        return file
+
+    def plant(self, path: str, text: str) -> None:
+        """Writes a file, new or in place of what was there."""
+        file = self.keep(path)
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(text)
 

@@ -23,6 +23,12 @@ ICMP, TCP, UDP = 1, 6, 17
 NUMBERS = {"tcp": TCP, "udp": UDP}
 TABLE_SECRET = 0x13198A2E03707344 << 64 | 0x243F6A8885A308D3
 ENTRIES_IN_TINY_TABLE = 8
+SECOND = 1_000_000_000
+"""In the cycles of the worker's time-stamp counter; a burst takes one."""
+PASS = 10
+"""Seconds within which a sweep has come to every entry."""
+TRIES = 16
+"""Rows looked at for a backend with room."""
 TUNNEL_BYTES = {"l2": 0, "vxlan": 50, "ipip": 20}
 SENT = {Verdict.FORWARDED, Verdict.FORWARDED_UNTRACKED, Verdict.FORWARDED_STRAY, Verdict.ARP_ANSWERED,
         Verdict.ICMP_ANSWERED, Verdict.INJECTED}  # fmt: skip
@@ -137,6 +143,8 @@ class PathModel:
         self.services: dict[str, Any] = {}
         self.order: list[str] = []  # services in the order that gives their index
         self.configured = False
+        self.tsc = SECOND
+        self.tokens: dict[str, tuple[int, int]] = {}  # by service: how much was in the bucket, and when
         self.table: dict[tuple[str, int, str], Known] = {}
         self.counted = Counted()
         self.events: Counter[Event] = Counter()
@@ -184,6 +192,7 @@ class PathModel:
     def wait(self, ticks: int) -> None:
         """See PathUnderTest."""
         self.tick += ticks
+        self.tsc += ticks * SECOND
 
     def sweep_gone(self) -> None:
         """Forget connections of backends that are gone, as a sweep does in its own time."""
@@ -191,11 +200,13 @@ class PathModel:
 
     def inject(self, frame: bytes) -> Burst:
         """See PathUnderTest."""
+        self.tsc += 1
         return Burst([self._leave(Verdict.INJECTED, frame)], Counter())
 
     def receive(self, frames: list[bytes]) -> Burst:
         """See PathUnderTest."""
         self.events = Counter()
+        self.tsc += 1
         left = []
         for frame in frames:
             try:
@@ -348,16 +359,52 @@ class PathModel:
                 return False
         return not (packet.opens and known.state is State.CLOSING)
 
-    def _select(self, packet: Packet, service: dict[str, Any]) -> str:
-        rows = service["rows"]
-        if not rows:
-            raise Ended(Verdict.NO_BACKEND, packet.frame)
+    def _admit(self, packet: Packet, name: str, known: Known | None) -> None:
+        """Who does not begin a connection is not asked."""
+        service = self.services[name]
+        if known and not (packet.opens and known.state is State.CLOSING):
+            return
+        networks = [ipaddress.IPv4Network(prefix) for prefix in service.get("sources", [])]
+        if networks and not any(ipaddress.IPv4Address(packet.client) in network for network in networks):
+            raise Ended(Verdict.SOURCE_DENIED, packet.frame)
+        stray = not known and packet.closes
+        if service.get("new_max") and not stray and not self._token(name, service["new_max"]):
+            raise Ended(Verdict.RATE_LIMITED, packet.frame)
+
+    def _token(self, name: str, per_s: int) -> bool:
+        """A bucket holds a second's worth: per_s tokens."""
+        second, cost = SECOND << 8, (SECOND << 8) // per_s
+        level, since = self.tokens.get(name, (second, self.tsc))
+        level = min(second, level + (self.tsc - since << 8))
+        enough = level >= cost
+        self.tokens[name] = (level - cost * enough, self.tsc)
+        return enough
+
+    def _swept(self, key: tuple[str, int, str]) -> bool:
+        timeout = self.services[key[2]]["timeouts"][self.table[key].state.label]
+        return bool(self.tick - self.table[key].seen > timeout + PASS)
+
+    def _has_room(self, name: str, known: Known | None) -> bool:
+        most = self.backends[name].get("connection_max", 0)
+        here = sum(entry.backend == name and not self._swept(key) for key, entry in self.table.items())
+        return not most or bool(known and known.backend == name) or here < most
+
+    def _row(self, packet: Packet, service: dict[str, Any], again: int) -> str:
         port = 0 if service.get("flags", 0) & ServiceFlag.SOURCE_AFFINITY else packet.ports[0]
-        value = tiara_hash(entry_key((packet.client, port, 0)), self.select_secret)
-        backend = str(rows[row(value, len(rows))])
-        if self._use(backend) not in ("active", "down"):
+        value = tiara_hash(entry_key((packet.client, port, again)), self.select_secret)
+        return str(service["rows"][row(value, len(service["rows"]))])
+
+    def _select(self, packet: Packet, service: dict[str, Any], known: Known | None) -> str:
+        if not service["rows"] or self._use(self._row(packet, service, 0)) not in ("active", "down"):
             raise Ended(Verdict.NO_BACKEND, packet.frame)
-        return backend
+        for again in range(TRIES):
+            backend = self._row(packet, service, again)
+            if self._use(backend) not in ("active", "down"):
+                continue
+            if self._has_room(backend, known) or (not known and packet.closes):
+                self.events[Event.CONNECTION_SPILLED] += again > 0
+                return backend
+        raise Ended(Verdict.BACKEND_FULL, packet.frame)
 
     @staticmethod
     def _next(packet: Packet, state: State) -> State:
@@ -375,7 +422,7 @@ class PathModel:
         self, packet: Packet, key: tuple[str, int, str], known: Known | None
     ) -> tuple[str, Verdict, int]:
         """Backend, verdict, and 1 for a new place."""
-        backend = self._select(packet, self.services[key[2]])
+        backend = self._select(packet, self.services[key[2]], known)
         if not known and packet.closes:
             return backend, Verdict.FORWARDED_STRAY, 0
         if not known and self._full():
@@ -395,6 +442,7 @@ class PathModel:
             )
             backend, verdict, fresh = known.backend, Verdict.FORWARDED, 0
         else:
+            self._admit(packet, name, known)
             backend, verdict, fresh = self._place(packet, key, known)
         frame = self._rewrite(packet, name, self.backends[backend])
         for counts, who in ((self.counted.services, name), (self.counted.backends, backend)):

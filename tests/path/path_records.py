@@ -39,6 +39,19 @@ class Entry:
     idle: int
 
 
+@dataclass(frozen=True)
+class Explained:
+    """What explain says of a packet. Names are empty and entries None where there are none."""
+
+    left: Left
+    events: frozenset[Event]
+    service: str
+    row_backend: str
+    backend: str
+    state: State
+    before: Entry | None
+
+
 @dataclass
 class Burst:
     """What became of the frames of one burst, and the events counted meanwhile."""

@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from path_packets import mac
-from path_records import Burst, Config, Entry, Flow, Left
+from path_records import Burst, Config, Entry, Explained, Flow, Left
 from tiara.domain.layout import EntryFlag, Event, Forward, NeighbourState, State, Status, Use, Verdict
+from tiara.planner.sources import source_ranges
 
 PROTOCOLS = {"tcp": 6, "udp": 17}
 ROOT = Path(__file__).parents[2]
@@ -89,15 +90,18 @@ class PathProgram:
         self.ask("backend", self._index(self._backends, name), backend["address"],
                  Forward[backend["forward"].upper()].value, Use[backend["use"].upper()].value,
                  backend.get("vni", 0), backend.get("tunnel_port", 0),
-                 mac(backend.get("inner_mac", "zero")))  # fmt: skip
+                 mac(backend.get("inner_mac", "zero")), backend.get("connection_max", 0))  # fmt: skip
 
     def _publish_service(self, name: str, service: dict[str, Any]) -> None:
         timeouts = service["timeouts"]
         rows = [self._index(self._backends, row) for row in service["rows"]]
-        self.ask("service", self._index(self._services, name), service["vip"], PROTOCOLS[service["protocol"]],
+        sources = source_ranges(service.get("sources", []))
+        index = self._index(self._services, name)
+        self.ask("sources", index, *(number for source in sources for number in source))
+        self.ask("service", index, service["vip"], PROTOCOLS[service["protocol"]],
                  service["port"], Use[service["use"].upper()].value, service.get("flags", 0),
                  timeouts["new"], timeouts["established"], timeouts["closing"], timeouts["udp"],
-                 *rows)  # fmt: skip
+                 service.get("new_max", 0), len(sources), *rows)  # fmt: skip
 
     def publish(self, config: Config) -> None:
         """See PathUnderTest."""
@@ -119,8 +123,7 @@ class PathProgram:
         answer = self.ask("find", *client, self._services.index(service))[0]
         if answer[0] == "none":
             return None
-        backend, state, flags, idle = (int(word) for word in answer[1:])
-        return Entry(self._backends[backend], State(state), bool(flags & EntryFlag.PUSHED), idle)
+        return self._entry(answer[1:])
 
     def neighbour(self, address: str) -> tuple[str, str]:
         """See PathUnderTest."""
@@ -170,6 +173,31 @@ class PathProgram:
         self._say(lines)
         for line in lines:
             yield self._burst_of(self._hear(line))
+
+    def explain(self, frame: bytes) -> Explained:
+        """What the path would do with it; nothing is done."""
+        lines = self.ask("explain", frame.hex())
+        events = frozenset(Event(int(line[1])) for line in lines if line[0] == "event")
+        answer = {line[0]: line[1:] for line in lines}
+        verdict, way, *text = answer["explained"]
+        service, state, row, backend = answer.get("service", ["-1", "0", "-1", "-1"])
+        before = answer.get("connection")
+        return Explained(
+            Left(Verdict(int(verdict)), way, bytes.fromhex("".join(text))),
+            events,
+            self._named(self._services, service),
+            self._named(self._backends, row),
+            self._named(self._backends, backend),
+            State(int(state)),
+            self._entry(before) if before else None,
+        )
+
+    def _entry(self, words: list[str]) -> Entry:
+        backend, state, flags, idle = (int(word) for word in words)
+        return Entry(self._backends[backend], State(state), bool(flags & EntryFlag.PUSHED), idle)
+
+    def _named(self, names: list[str], index: str) -> str:
+        return names[int(index)] if int(index) >= 0 else ""
 
     def inject(self, frame: bytes) -> Burst:
         """See PathUnderTest."""

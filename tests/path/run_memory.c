@@ -8,14 +8,17 @@
  *   neighbour ADDRESS MAC                      known from now on
  *   neighbour_state ADDRESS                    answers: neighbour STATE MAC
  *   secret LOW HIGH                            of the selection hash, 64-bit numbers
- *   backend IDX ADDRESS FORWARD USE VNI TUNNEL_PORT INNER_MAC
- *   service IDX VIP PROTOCOL PORT USE FLAGS NEW ESTABLISHED CLOSING UDP ROW...
+ *   backend IDX ADDRESS FORWARD USE VNI TUNNEL_PORT INNER_MAC CONNECTION_MAX
+ *   sources SERVICE FIRST LAST...              numbers; before the service, of which they are
+ *   service IDX VIP PROTOCOL PORT USE FLAGS NEW ESTABLISHED CLOSING UDP NEW_MAX SOURCE_CNT ROW...
  *   publish                                    the generation of all that was said so far
  *   push CLIENT PORT SERVICE BACKEND STATE IDLE FLAGS    answers: status NUMBER
  *   find CLIENT PORT SERVICE                   answers: entry BACKEND STATE FLAGS IDLE, or: none
  *   room HEADROOM TX KERNEL                    of frames and of the port; TX, KERNEL -1: no limit
  *   wait TICKS                                 answers: event N CNT
  *   rx HEX... | inject HEX...                  answers: frame VERDICT FATE HEX, and: event N CNT
+ *   explain HEX                                answers: explained VERDICT FATE HEX, and: event N 1, and
+ *                                              what its print says; error if it changed the segment
  *   counters SERVICE BACKEND                   answers: service PKTS BYTES CONNECTIONS, backend ...
  *   totals                                     answers: totals RX_PKTS RX_BYTES TX_PKTS TX_BYTES
  */
@@ -24,6 +27,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "control/explain.h"
 #include "table/epoch.h"
 #include "table/neighbour.h"
 #include "world.h"
@@ -144,12 +148,23 @@ run_backend(struct run *r)
 		.tunnel_port = htons((uint16_t)run_number(r, 6)),
 	};
 	run_mac(r, 7, backend->inner_mac);
+	backend->connection_max = (uint32_t)run_number(r, 8);
+}
+
+static void
+run_sources(struct run *r)
+{
+	struct tiara_source *source = r->world.plan.source[run_number(r, 1) % WORLD_SERVICES];
+
+	for (int i = 2; i + 1 < r->word_cnt && i / 2 <= WORLD_SOURCES; i += 2)
+		source[i / 2 - 1] = (struct tiara_source){(uint32_t)run_number(r, i),
+							  (uint32_t)run_number(r, i + 1)};
 }
 
 static void
 run_service(struct run *r)
 {
-	enum { ROWS_AT = 11 };
+	enum { ROWS_AT = 13 };
 	uint64_t idx = run_number(r, 1) % WORLD_SERVICES;
 	struct tiara_service *service = &r->world.plan.service[idx];
 
@@ -159,6 +174,8 @@ run_service(struct run *r)
 		.port = htons((uint16_t)run_number(r, 4)),
 		.use = (uint8_t)run_number(r, 5),
 		.flags = (uint32_t)run_number(r, 6),
+		.new_max_per_s = (uint32_t)run_number(r, 11),
+		.source_cnt = (uint32_t)run_number(r, 12) % (WORLD_SOURCES + 1),
 	};
 	service->timeout_ticks[TIARA_STATE_NEW] = (uint16_t)run_number(r, 7);
 	service->timeout_ticks[TIARA_STATE_ESTABLISHED] = (uint16_t)run_number(r, 8);
@@ -246,17 +263,23 @@ run_frame(struct run *r, int i, const char *hex)
 }
 
 static void
+run_hex_print(const uint8_t *data, uint32_t bytes)
+{
+	for (uint32_t n = 0; n < bytes; n++) {
+		putchar_unlocked("0123456789abcdef"[data[n] >> 4]);
+		putchar_unlocked("0123456789abcdef"[data[n] & 15]);
+	}
+	printf("\n");
+}
+
+static void
 run_frame_print(struct run *r, int i)
 {
 	static const char *const fate[] = {"waiting", "taken", "sent", "kernel", "dropped"};
 	const struct tiara_memory_frame *frame = &r->frame[i];
 
 	printf("frame %u %s ", r->world.worker.frame[i].verdict, fate[frame->fate]);
-	for (uint32_t n = 0; n < frame->len_bytes; n++) {
-		putchar_unlocked("0123456789abcdef"[frame->data[n] >> 4]);
-		putchar_unlocked("0123456789abcdef"[frame->data[n] & 15]);
-	}
-	printf("\n");
+	run_hex_print(frame->data, frame->len_bytes);
 	free(r->buffer[i]);
 }
 
@@ -313,6 +336,50 @@ run_inject(struct run *r)
 }
 
 static void
+run_explained_print(const struct tiara_explanation *e, const uint8_t *left)
+{
+	static const char *const way[] = {"dropped", "sent", "kernel"};
+
+	printf("explained %u %s ", e->verdict, way[e->way]);
+	run_hex_print(left, e->left_bytes);
+	for (int i = 0; i < TIARA_EVENT_CNT; i++)
+		if (e->events >> i & 1)
+			printf("event %d 1\n", i);
+	if (e->has_service)
+		printf("service %u %u %d %d\n", e->service_idx, e->state, (int)e->row_backend_idx,
+		       (int)e->backend_idx);
+	if (e->found)
+		printf("connection %u %u %u %u\n", e->connection.backend_idx, e->connection.state,
+		       e->connection.flags, e->connection.idle_ticks);
+}
+
+/* All of the segment is compared: what explain writes must be its own. */
+static void
+run_explain(struct run *r)
+{
+	uint64_t bytes = r->world.map.segment->total_bytes;
+	uint8_t *before = malloc(bytes);
+	uint8_t left[RUN_FRAME_BYTES + 128];
+	struct tiara_explanation explanation;
+	struct explain_packet packet;
+
+	if (!before)
+		abort();
+	memcpy(before, r->world.map.base, bytes);
+	run_frame(r, 0, run_word(r, 1));
+	packet = (struct explain_packet){.frame = r->frame[0].data,
+					 .frame_bytes = r->frame[0].len_bytes,
+					 .headroom_bytes = r->headroom_bytes,
+					 .tsc = r->world.tsc + 1};
+	r->bad |= control_explain(&r->world.map, &packet, &explanation, left, sizeof(left), NULL) !=
+		  TIARA_OK;
+	r->bad |= memcmp(before, r->world.map.base, bytes) != 0;
+	run_explained_print(&explanation, left);
+	free(r->buffer[0]);
+	free(before);
+}
+
+static void
 run_flow_print(const char *name, const struct tiara_flow_counter *counter)
 {
 	printf("%s %llu %llu %llu\n", name, (unsigned long long)counter->pkts,
@@ -347,6 +414,7 @@ static const struct {
 	{"neighbour_state", run_neighbour_state},
 	{"secret", run_secret},
 	{"backend", run_backend},
+	{"sources", run_sources},
 	{"service", run_service},
 	{"publish", run_publish},
 	{"push", run_push},
@@ -355,6 +423,7 @@ static const struct {
 	{"wait", run_wait},
 	{"rx", run_rx},
 	{"inject", run_inject},
+	{"explain", run_explain},
 	{"counters", run_counters},
 	{"totals", run_totals},
 };

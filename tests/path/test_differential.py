@@ -10,7 +10,7 @@ import os
 import random
 from collections import Counter
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from path_model import ACK, FIN, ICMP, RST, SYN, TCP, UDP, PathModel, mac_octets, octets, with_checksum
@@ -107,6 +107,8 @@ class Traffic:
 class Both:
     """The two realizations, told and asked the same."""
 
+    pauses: ClassVar[list[int]] = [1, 2, 6, 11, 40, 301]
+
     def __init__(self, c: PathProgram, seed: int) -> None:
         self.c, self.model = c, PathModel()
         self.random = random.Random(-seed)
@@ -115,8 +117,17 @@ class Both:
             setups()["spread"],
             {"node": {"mtu": 120}, "services": {"dns": {"rows": ["b3", "b2", "b4", "b5"]}}},
         )
+        self.config = merged(self.config, self.start())
         self.c.new(self.config)
         self.model.new(self.config)
+
+    def start(self) -> dict[str, Any]:
+        """What the configuration has from the start on, beside the set-up's."""
+        return {}
+
+    def drawn(self) -> dict[str, Any]:
+        """What else a generation draws anew."""
+        return {}
 
     def publish(self) -> None:
         """A generation with uses, rows and source affinity drawn anew."""
@@ -132,7 +143,7 @@ class Both:
                 for name in self.config["services"]
             },
         }
-        self.config = merged(self.config, change)
+        self.config = merged(merged(self.config, change), self.drawn())
         self.c.publish(self.config)
         self.model.publish(self.config)
 
@@ -148,7 +159,7 @@ class Both:
 
     def wait(self) -> None:
         """A moment, or long enough for a timeout."""
-        ticks = self.random.choices([1, 2, 6, 11, 40, 301], [20, 10, 10, 3, 2, 1])[0]
+        ticks = self.random.choices(self.pauses, [20, 10, 10, 3, 2, 1])[0]
         self.c.wait(ticks)
         self.model.wait(ticks)
         self.follow_sweep()
@@ -176,10 +187,60 @@ class Both:
                     assert found == self.model.find((address, port), service)
 
 
+class BothLimited(Both):
+    """With limits on sources, rates and backends, and connections that do not expire: when a sweep comes
+    to one that has, the model does not know."""
+
+    pauses: ClassVar[list[int]] = [0, 0, 1, 1, 2, 6]
+    prefixes: ClassVar[list[str]] = ["198.18.64.7/32", "198.18.64.8/31", "198.18.64.0/29", "10.0.0.0/8",
+                                     "10.0.0.0/31", "198.0.0.0/7", "0.0.0.0/0", "10.0.0.2/32"]  # fmt: skip
+
+    def start(self) -> dict[str, Any]:
+        """See Both."""
+        forever = {"new": 30000, "established": 30000, "closing": 30000, "udp": 30000}
+        return {"services": {name: {"timeouts": forever} for name in ("web", "dns")}}
+
+    def drawn(self) -> dict[str, Any]:
+        """See Both."""
+        pick = self.random.choice
+        return {
+            "backends": {f"b{i}": {"connection_max": pick([0, 1, 3, 8])} for i in range(1, 6)},
+            "services": {
+                name: {
+                    "sources": self.random.sample(self.prefixes, pick([0, 0, 1, 2, 3])),
+                    "new_max": pick([0, 0, 1, 3, 7]),
+                }
+                for name in ("web", "dns")
+            },
+        }
+
+
 def view(burst: Burst) -> tuple[Any, ...]:
     """What must be equal: bytes only of frames that somebody gets."""
     left = [(one.verdict, one.way, one.frame if one.way != "dropped" else b"") for one in burst.left]
     return left, Counter({event: n for event, n in burst.events.items() if event not in BACKGROUND})
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_random_traffic_under_limits(c_path: PathProgram, seed: int) -> None:
+    """The same with limits that come and go: both let each connection in, or refuse it for one reason."""
+    both, traffic = BothLimited(c_path, seed), Traffic(seed)
+    verdicts: Counter[Verdict] = Counter()
+    events: Counter[Event] = Counter()
+    packets = min(PACKETS, 25000)
+    for turn in range(packets // STRIDE):
+        both.wait()
+        if turn % 4 == 0:
+            both.publish()
+        both.push()
+        for burst in both.receive([traffic.frame() for _ in range(STRIDE)]):
+            verdicts[burst.left[0].verdict] += 1
+            events += burst.events
+        if turn % 12 == 11:
+            both.compare_tables()
+    for verdict in (Verdict.SOURCE_DENIED, Verdict.RATE_LIMITED, Verdict.BACKEND_FULL):
+        assert verdicts[verdict] > packets / 250, verdicts
+    assert events[Event.CONNECTION_SPILLED] > packets / 250, events
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3, 4])

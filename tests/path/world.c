@@ -14,6 +14,7 @@ struct world_blocks {
 	struct tiara_backend backend[WORLD_BACKENDS];
 	struct tiara_frontend frontend[WORLD_FRONTENDS];
 	uint32_t rows[WORLD_SERVICES][WORLD_ROWS];
+	struct tiara_source source[WORLD_SERVICES][WORLD_SOURCES];
 };
 
 static uint64_t
@@ -32,18 +33,19 @@ world_describe(struct tiara_segment *s, uint64_t bucket_cnt)
 
 	world_take(&end, sizeof(*s));
 	s->bucket_cnt = bucket_cnt;
-	s->worker_max = 1;
+	s->worker_max = WORLD_WORKERS;
 	s->service_max = WORLD_SERVICES;
 	s->backend_max = WORLD_BACKENDS;
 	s->neighbour_cnt = WORLD_NEIGHBOURS;
-	s->worker_off = world_take(&end, sizeof(struct tiara_worker_slot));
+	s->worker_off = world_take(&end, WORLD_WORKERS * sizeof(struct tiara_worker_slot));
 	s->counter_stride = sizeof(struct tiara_worker_counters) +
 			    (WORLD_SERVICES + WORLD_BACKENDS) * sizeof(struct tiara_flow_counter);
-	s->counter_off = world_take(&end, s->counter_stride);
+	s->counter_off = world_take(&end, (WORLD_WORKERS + 1) * s->counter_stride);
 	s->root_off = world_take(&end, TIARA_ROOT_CNT * sizeof(struct tiara_root));
 	s->neighbour_off = world_take(&end, WORLD_NEIGHBOURS * sizeof(struct tiara_neighbour));
 	s->move_off = world_take(&end, TIARA_MOVE_STRIPES * sizeof(uint32_t));
-	s->move_log_off = world_take(&end, 2 * sizeof(struct tiara_move_log));
+	s->move_log_off = world_take(&end, (WORLD_WORKERS + 1) * sizeof(struct tiara_move_log));
+	s->rate_off = world_take(&end, WORLD_SERVICES * sizeof(struct tiara_rate));
 	s->heap_off = world_take(&end, TIARA_ROOT_CNT * sizeof(struct world_blocks));
 	s->table_off = world_take(&end, bucket_cnt * sizeof(struct tiara_bucket));
 	return s->total_bytes = end;
@@ -79,7 +81,8 @@ world_open_at(struct world *w, void *base, uint64_t bucket_cnt, uint32_t tick)
 	memcpy(base, &s, sizeof(s));
 	memset(w, 0, sizeof(*w));
 	w->map = tiara_map_of(base);
-	w->map.worker[0].sweep_slice = UINT64_MAX;
+	for (uint32_t i = 0; i < WORLD_WORKERS; i++)
+		w->map.worker[i].sweep_slice = UINT64_MAX;
 	tiara_memory_port_init(&w->port);
 }
 
@@ -96,6 +99,7 @@ world_start(struct world *w)
 	struct tiara_port port = tiara_memory_port_ops(&w->port);
 
 	w->tsc = WORLD_TSC_HZ;
+	w->map.segment->node.tsc_hz = WORLD_TSC_HZ;
 	tiara_tick_start_ctl(&w->map, w->tsc, WORLD_TSC_HZ);
 	tiara_worker_init_ctl(&w->worker, &w->map, 0, &port, &tiara_card_none, WORLD_TSC_HZ);
 	tiara_worker_burst_wk(&w->worker, w->tsc);
@@ -127,12 +131,15 @@ world_fill(struct world *w, struct world_blocks *blocks)
 	memcpy(blocks->service, w->plan.service, sizeof(blocks->service));
 	memcpy(blocks->backend, w->plan.backend, sizeof(blocks->backend));
 	memcpy(blocks->rows, w->plan.rows, sizeof(blocks->rows));
+	memcpy(blocks->source, w->plan.source, sizeof(blocks->source));
 	for (uint16_t i = 0; i < WORLD_SERVICES; i++) {
 		struct tiara_service *service = &blocks->service[i];
 
 		if (service->use != TIARA_USE_ACTIVE)
 			continue;
 		service->select_off = (uint64_t)((uint8_t *)blocks->rows[i] - w->map.base);
+		service->source_off = (uint64_t)((uint8_t *)blocks->source[i] - w->map.base);
+		service->rate_idx = i;
 		world_frontend_add(blocks, service->vip, 0, 0, TIARA_USE_VIP, 0);
 		world_frontend_add(blocks, service->vip, service->port, service->protocol,
 				   TIARA_USE_ACTIVE, i);
@@ -185,6 +192,8 @@ world_push(struct world *w, const struct tiara_entry *entry)
 	union tiara_word word = {.entry = *entry};
 	struct tiara_found found;
 
+	writer.backend = tiara_map_backend_counters(&w->map, WORLD_WORKERS);
+	writer.backend_cnt = WORLD_BACKENDS;
 	return tiara_table_insert(&w->map, &age, &writer,
 				  tiara_hash_inline(word.key, w->map.segment->table_secret), &word,
 				  &found);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One worker with a memory port on a small segment that is filled by hand: the packet path alone,
+ * One worker (there is room for more) with a memory port on a small segment that is filled by hand: the packet path alone,
  * nothing of dataplane/control. Time is a number that the test moves.
  */
 #ifndef TIARA_TESTS_PATH_WORLD_H
@@ -10,10 +10,12 @@
 #include "port/memory.h"
 
 enum {
+	WORLD_WORKERS = 4,
 	WORLD_SERVICES = 16,
 	WORLD_BACKENDS = 64,
 	WORLD_FRONTENDS = 64,
-	WORLD_ROWS = 1024, /* of one service */
+	WORLD_ROWS = 1024,  /* of one service */
+	WORLD_SOURCES = 64, /* of one service */
 	WORLD_NEIGHBOURS = 64,
 	WORLD_TSC_HZ = 1000000000,
 };
@@ -23,6 +25,7 @@ struct world_plan {
 	struct tiara_service service[WORLD_SERVICES];
 	struct tiara_backend backend[WORLD_BACKENDS];
 	uint32_t rows[WORLD_SERVICES][WORLD_ROWS];
+	struct tiara_source source[WORLD_SERVICES][WORLD_SOURCES];
 	uint64_t select_secret[2];
 };
 

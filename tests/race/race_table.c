@@ -22,10 +22,10 @@ struct table_race {
 };
 
 static struct tiara_writer
-writer_of(uint32_t me)
+writer_of(const struct table_race *r, uint32_t me)
 {
 	/* one of them is the control plane */
-	return (struct tiara_writer){.owner = (uint8_t)(me == 3 ? TIARA_OWNER_CONTROL : me)};
+	return world_writer(&r->world, (uint8_t)(me == 3 ? TIARA_OWNER_CONTROL : me), 0);
 }
 
 static union tiara_word
@@ -48,6 +48,7 @@ copies_check(const struct table_race *r)
 	for (uint32_t k = 0; k < r->keys; k++)
 		CHECK(world_copies(&r->world, world_word(k, 0, 0, 0).key) <= 1);
 	CHECK(world_in_state(&r->world, TIARA_STATE_TENTATIVE) == 0);
+	CHECK(world_entries_off(&r->world) == 0);
 }
 
 /* ---- all insert the same keys, each another backend ---- */
@@ -56,7 +57,7 @@ static void
 insert_all(void *shared, uint32_t me)
 {
 	struct table_race *r = shared;
-	struct tiara_writer writer = writer_of(me);
+	struct tiara_writer writer = writer_of(r, me);
 
 	for (uint32_t k = 0; k < r->keys; k++) {
 		union tiara_word w = word_of(r, k, me);
@@ -96,10 +97,11 @@ static void
 test_one_winner(uint64_t seed, uint32_t keys, bool old, uint32_t fill)
 {
 	struct table_race r = {.keys = keys};
-	struct tiara_writer writer = {.owner = 9};
+	struct tiara_writer writer;
 	struct tiara_found f;
 
 	world_make(&r.world, 2);
+	writer = world_writer(&r.world, 9, 0);
 	for (uint32_t k = 0; old && k < keys; k++) {
 		union tiara_word w = word_of(&r, k, 0);
 
@@ -169,7 +171,7 @@ static void
 mixed_all(void *shared, uint32_t me)
 {
 	struct table_race *r = shared;
-	struct tiara_writer writer = writer_of(me);
+	struct tiara_writer writer = writer_of(r, me);
 
 	for (int i = 0; i < MIXED_OPS; i++) {
 		uint32_t key = race_draw(r->keys), what = race_draw(100);
@@ -213,7 +215,7 @@ static void
 ageing_all(void *shared, uint32_t me)
 {
 	struct table_race *r = shared;
-	struct tiara_writer writer = writer_of(me);
+	struct tiara_writer writer = writer_of(r, me);
 	struct tiara_age *age = &r->world.age;
 
 	for (int i = 0; i < MIXED_OPS; i++) {

@@ -16,8 +16,7 @@ import pytest
 import testbed
 from testbed.balancer import BIN, CALL_S, Balancer
 from testbed.topology import CLIENT_ADDRESS, HTTP_PORT, TCP_VIP, UDP_PORTS, UDP_VIP, Topology, server_address
-from tiara import client
-from tiara.traffic import pcap
+from tiara import client, pcap
 from tiara.v1 import backend_pool_pb2
 
 SERVERS = ("b1", "b2", "b3")

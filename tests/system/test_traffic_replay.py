@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from testbed.balancer import BIN
-from tiara.traffic import pcap
+from tiara import pcap
 
 GOLDEN = Path(__file__).parents[1] / "unit" / "golden" / "traffic.pcap"
 EAL = ["--", "--no-pci", "--no-huge", "-m", "256"]

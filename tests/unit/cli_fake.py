@@ -26,6 +26,8 @@ from tiara.v1 import connection_pb2 as connection_pb
 from tiara.v1 import connection_pb2_grpc as connection_grpc
 from tiara.v1 import node_pb2 as node_pb
 from tiara.v1 import node_pb2_grpc as node_grpc
+from tiara.v1 import packet_pb2 as packet_pb
+from tiara.v1 import packet_pb2_grpc as packet_grpc
 from tiara.v1 import virtual_service_pb2 as service_pb
 from tiara.v1 import virtual_service_pb2_grpc as service_grpc
 
@@ -46,6 +48,10 @@ class World:
     statistics: node_pb.Statistics = field(default_factory=node_pb.Statistics)
     requests: list[Any] = field(default_factory=list)
     pushed: bytes = b""
+    flushed: connection_pb.FlushConnectionsResponse = field(
+        default_factory=lambda: connection_pb.FlushConnectionsResponse(complete=True)
+    )
+    explanation: packet_pb.ExplainPacketResponse = field(default_factory=packet_pb.ExplainPacketResponse)
     dump: list[connection_pb.DumpConnectionsResponse] = field(default_factory=list)
     push_refusals: dict[int, int] = field(default_factory=dict)
     fail: dict[str, tuple[grpc.StatusCode, str, list[Any]]] = field(default_factory=dict)
@@ -58,6 +64,8 @@ class World:
     events: list[configuration_pb.Event] = field(default_factory=list)
     # The steps of each watch to come, and how it ends; OK: it is silent from then on.
     silence: Event = field(default_factory=Event)
+    # What a watch of connections says before it is refused.
+    passes: list[connection_pb.WatchConnectionsResponse] = field(default_factory=list)
     watches: list[tuple[list[configuration_pb.WatchResponse], grpc.StatusCode]] = field(default_factory=list)
 
     def stored(self, resource: Any, name: str) -> Any:
@@ -319,6 +327,26 @@ class Connections(connection_grpc.ConnectionServiceServicer):
         page, token = self.world.page_of(self.world.connections, request)
         return connection_pb.ListConnectionsResponse(connections=page, next_page_token=token)
 
+    def WatchConnections(self, request: Any, context: Any) -> Iterator[Any]:
+        self.world.heard("WatchConnections", request, context)
+        yield from self.world.passes
+        refuse(context, grpc.StatusCode.RESOURCE_EXHAUSTED, "narrow the filter", [])
+
+    def FlushConnections(self, request: Any, context: Any) -> Any:
+        self.world.heard("FlushConnections", request, context)
+        return self.world.flushed
+
+
+class Packets(packet_grpc.PacketServiceServicer):
+    """What becomes of packets."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+
+    def ExplainPacket(self, request: Any, context: Any) -> Any:
+        self.world.heard("ExplainPacket", request, context)
+        return self.world.explanation
+
 
 class Node(node_grpc.NodeServiceServicer):
     """The node."""
@@ -395,6 +423,7 @@ def serving(socket: Path) -> Iterator[World]:
     connection_grpc.add_ConnectionServiceServicer_to_server(Connections(world), server)
     node_grpc.add_NodeServiceServicer_to_server(Node(world), server)
     configuration_grpc.add_ConfigurationServiceServicer_to_server(Configurations(world), server)
+    packet_grpc.add_PacketServiceServicer_to_server(Packets(world), server)
     server.add_insecure_port(f"unix:{socket}")
     server.start()
     try:

@@ -24,6 +24,7 @@ from tiara.v1 import (
     configuration_pb2_grpc,
     connection_pb2_grpc,
     node_pb2_grpc,
+    packet_pb2_grpc,
     virtual_service_pb2_grpc,
 )
 
@@ -115,6 +116,7 @@ class Api:
         self.connections = connection_pb2_grpc.ConnectionServiceStub(self.channel)
         self.configuration = configuration_pb2_grpc.ConfigurationServiceStub(self.channel)
         self.node = node_pb2_grpc.NodeServiceStub(self.channel)
+        self.packets = packet_pb2_grpc.PacketServiceStub(self.channel)
 
 
 @pytest.fixture

@@ -255,13 +255,20 @@ static uint32_t
 connections_list_all(struct tiara_handle *handle, uint32_t service_idx, uint32_t backend_idx,
 		     uint32_t max)
 {
+	uint8_t services[32] = {0}, backends[64] = {0};
+	struct tiara_filter filter = {
+		.services = service_idx == UINT32_MAX ? NULL : services,
+		.backends = backend_idx == UINT32_MAX ? NULL : backends,
+	};
 	struct tiara_connection page[64];
 	uint64_t cursor = 0;
 	uint32_t cnt, sum = 0;
 
+	services[service_idx % 32] = 1;
+	backends[backend_idx % 64] = 1;
 	while (cursor != UINT64_MAX) {
-		CHECK_OK(tiara_connections_list(handle, &cursor, service_idx, backend_idx, page,
-						max, &cnt, &world_error));
+		CHECK_OK(tiara_connections_list(handle, &cursor, &filter, page, max, &cnt,
+						&world_error));
 		CHECK(cnt <= max);
 		for (uint32_t i = 0; i < cnt; i++) {
 			CHECK(service_idx == UINT32_MAX || page[i].service_idx == service_idx);
@@ -277,6 +284,7 @@ static void
 test_list_and_count(void)
 {
 	enum { MANY = 500 };
+	const struct tiara_filter all = {.services = NULL};
 	struct tiara_packed_connection r[MANY];
 	uint64_t per_service[32], per_backend[64];
 	struct tiara_handle *reader;
@@ -315,10 +323,10 @@ test_list_and_count(void)
 	CHECK(per_service[0] == MANY - udp && per_service[1] == udp && per_service[2] == 0);
 	CHECK(per_backend[1] == second && per_backend[0] == MANY - second);
 	CHECK_OK(connections_find(reader, &r[3], &c));
-	CHECK_IS(tiara_connections_list(reader, &cursor, 0, 0, &c, 1, &cnt, &world_error),
+	CHECK_IS(tiara_connections_list(reader, &cursor, &all, &c, 1, &cnt, &world_error),
 		 TIARA_INVALID);
 	cursor = 0;
-	CHECK_IS(tiara_connections_list(reader, &cursor, 0, 0, &c, 0, &cnt, &world_error),
+	CHECK_IS(tiara_connections_list(reader, &cursor, &all, &c, 0, &cnt, &world_error),
 		 TIARA_INVALID);
 	tiara_segment_detach(reader);
 	world_end(&w);

@@ -31,7 +31,7 @@ step(int n)
 {
 	void (*act)(int) = at_step.act;
 
-	if (!act)
+	if (!act || n >= STEP_CNT)
 		return;
 	at_step.act = NULL;
 	at_step.hits[n]++;

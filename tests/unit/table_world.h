@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "table/entries.h"
 #include "table/epoch.h"
 #include "table/hash.h"
 #include "table/slot.h"
@@ -75,6 +76,9 @@ world_describe(struct tiara_segment *s, uint64_t bucket_cnt)
 	s->worker_off = world_take(&end, WORLD_WORKERS * sizeof(struct tiara_worker_slot));
 	s->root_off = world_take(&end, TIARA_ROOT_CNT * sizeof(struct tiara_root));
 	s->neighbour_off = world_take(&end, WORLD_NEIGHBOURS * sizeof(struct tiara_neighbour));
+	s->counter_stride = sizeof(struct tiara_worker_counters) +
+			    (WORLD_SERVICES + WORLD_BACKENDS) * sizeof(struct tiara_flow_counter);
+	s->counter_off = world_take(&end, (WORLD_WORKERS + 1) * s->counter_stride);
 	s->move_off = world_take(&end, TIARA_MOVE_STRIPES * sizeof(uint32_t));
 	s->move_log_off = world_take(&end, (WORLD_WORKERS + 1) * sizeof(struct tiara_move_log));
 	s->heap_off = world_take(&end, 65536);
@@ -141,6 +145,18 @@ world_hash(const struct world *w, uint64_t key)
 	return tiara_hash_inline(key, w->map.segment->table_secret);
 }
 
+/* One that counts entries; owners that are no workers of this world count as the control plane. */
+static inline struct tiara_writer
+world_writer(const struct world *w, uint8_t owner, uint16_t search_max)
+{
+	uint32_t block = owner < WORLD_WORKERS ? owner : WORLD_WORKERS;
+
+	return (struct tiara_writer){.owner = owner,
+				     .search_max = search_max,
+				     .backend = tiara_map_backend_counters(&w->map, block),
+				     .backend_cnt = WORLD_BACKENDS};
+}
+
 /* The live word of a connection: client n of a service, to a backend. */
 static inline union tiara_word
 world_word(uint32_t client, uint16_t service_idx, uint32_t backend_idx, uint16_t last_seen)
@@ -197,6 +213,37 @@ world_copies(const struct world *w, uint64_t key)
 			cnt += word.key == key && tiara_word_live(&word);
 		}
 	return cnt;
+}
+
+/* Live words of a backend, expired or not, one that moves perhaps twice. */
+static inline int64_t
+world_entries(const struct world *w, uint32_t backend_idx)
+{
+	int64_t cnt = 0;
+
+	for (uint64_t b = 0; b <= w->map.bucket_mask; b++)
+		for (int i = 0; i < TIARA_BUCKET_ENTRIES; i++) {
+			union tiara_word word = {.entry = w->map.bucket[b].entry[i]};
+
+			word = tiara_word_plain(word);
+			cnt += tiara_word_live(&word) && word.entry.backend_idx == backend_idx;
+		}
+	return cnt;
+}
+
+/* By how much what writers say of a backend's entries is off; the most of all backends. */
+static inline int64_t
+world_entries_off(const struct world *w)
+{
+	int64_t most = 0;
+
+	for (uint32_t i = 0; i < WORLD_BACKENDS; i++) {
+		int64_t off = entries_of(&w->map, i) - world_entries(w, i);
+
+		off = off < 0 ? -off : off;
+		most = off > most ? off : most;
+	}
+	return most;
 }
 
 /* Words in a state, in the whole table. */

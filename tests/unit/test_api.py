@@ -370,7 +370,7 @@ async def test_dumps_are_bounded_and_end_with_their_reader(api: Api, reconciler:
     assert len(await dumped(api)) == 2
 
 
-async def listed(api: Api, **filters: str) -> list[cn.Connection]:
+async def listed(api: Api, **filters: Any) -> list[cn.Connection]:
     """All pages."""
     found: list[cn.Connection] = []
     request = cn.ListConnectionsRequest(page_size=1, **filters)

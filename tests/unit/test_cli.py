@@ -309,6 +309,7 @@ def test_backend_tables(tiara: Tiara, filled: World) -> None:
         Address   198.18.0.13
         Port      the frontend's
         Weight    1
+        Max live  no limit
         Health    down
         Reason    connect: refused
         State     active
@@ -341,6 +342,8 @@ def test_service_tables(tiara: Tiara, filled: World) -> None:
         Service              dns
         Frontend             udp 198.18.100.2:53
         Pool                 far
+        Sources              everybody
+        New per second       no limit
         Timeout new          1m
         Timeout established  30m
         Timeout closing      1m
@@ -356,15 +359,15 @@ def test_service_list_wide_is_a_tree(tiara: Tiara, filled: World) -> None:
     """As ipvsadm: frontends, and under them their backends with live connections."""
     filled.statistics.backends.add(backend="backendPools/web/backends/b1", connections=1137, wanted_share=1.0)
     assert tiara("service list -o wide").stdout == golden("""
-        Prot  Address:Port      Service  Pool  Policy
-          -> Backend  Address           Forward  Weight  Health  State      Live     Want
-        udp   198.18.100.2:53   dns      far   maglev
-          -> far/x1   198.18.0.21:8080  vxlan         5  -       active        -        -
-        tcp   198.18.100.1:80   web      web   maglev
-        tcp   198.18.100.1:443  web      web   maglev
-          -> web/b1   198.18.0.11       l2            1  up      active    1,137  100.0 %
-          -> web/b2   198.18.0.12       l2            1  up      draining      -        -
-          -> web/b3   198.18.0.13       l2            1  down    active        -        -
+        Prot  Address:Port      Service  Pool  Policy  Sources  New/s
+          -> Backend  Address           Forward  Weight  Health  State      Live  Max     Want
+        udp   198.18.100.2:53   dns      far   maglev  all          -
+          -> far/x1   198.18.0.21:8080  vxlan         5  -       active        -    -        -
+        tcp   198.18.100.1:80   web      web   maglev  all          -
+        tcp   198.18.100.1:443  web      web   maglev  all          -
+          -> web/b1   198.18.0.11       l2            1  up      active    1,137    -  100.0 %
+          -> web/b2   198.18.0.12       l2            1  up      draining      -    -        -
+          -> web/b3   198.18.0.13       l2            1  down    active        -    -        -
         """)
 
 
@@ -391,6 +394,37 @@ def test_connection_list_filters(tiara: Tiara, world: World) -> None:
     tiara("connection list --service web --backend web/b1")
     sent = world.requests[0]
     assert (sent.virtual_service, sent.backend) == ("virtualServices/web", "backendPools/web/backends/b1")
+
+
+def test_connection_list_watch(tiara: Tiara, world: World) -> None:
+    """A line for each that comes, differs or goes; the count at the end of a pass that had any."""
+    say = connection_pb2.WatchConnectionsResponse
+    world.passes = [
+        say(added=[connection(40000), connection(40001)], complete=True),
+        say(complete=True),
+        say(changed=[connection(40001, backend="backendPools/web/backends/b2")]),
+        say(gone=[connection(40000)], complete=True),
+    ]
+    result = tiara("connections list --service web --state udp --watch")
+    assert result.stdout == golden("""
+        + tcp 198.18.0.7:40000 198.18.100.1:443 web/b1 established
+        + tcp 198.18.0.7:40001 198.18.100.1:443 web/b1 established
+        = 2 connections
+        ~ tcp 198.18.0.7:40001 198.18.100.1:443 web/b2 established
+        - tcp 198.18.0.7:40000 198.18.100.1:443 web/b1 established
+        = 1 connection
+        """)
+    assert (result.exit_code, "narrow the filter" in result.stderr) == (1, True)
+    assert world.requests[0].virtual_service == "virtualServices/web"
+    assert world.requests[0].state == connection_pb2.CONNECTION_STATE_UDP
+
+
+def test_connection_list_watch_for_programs(tiara: Tiara, world: World) -> None:
+    """A message a line; an empty first pass says that there is none."""
+    say = connection_pb2.WatchConnectionsResponse
+    world.passes = [say(complete=True), say(complete=True), say(added=[connection(40000)], complete=True)]
+    lines = [json.loads(line) for line in tiara("connections list --watch -o json").stdout.splitlines()]
+    assert [(line["complete"], len(line["added"])) for line in lines] == [(True, 0), (True, 1)]
 
 
 def test_connection_get(tiara: Tiara, world: World) -> None:

@@ -9,9 +9,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import grpc
 import pytest
 import tiara
 from cli_fake import World, serving
+from tiara.v1 import configuration_pb2
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "api.md"
@@ -81,7 +83,7 @@ def sessions(block: str) -> list[tuple[str, str]]:
     ("page", "languages"),
     [
         (README, ["console", "python", "yaml", "shell-session"]),
-        (PAGE, ["console", "python", "console", "python", "console", "console"]),
+        (PAGE, ["console", "python", "python", "console", "python", "console", "console"]),
     ],
 )
 def test_the_pages_have_examples(page: Path, languages: list[str]) -> None:
@@ -108,6 +110,8 @@ def test_the_readme_s_examples_run_and_print_what_they_say(shell: Shell) -> None
 
 def test_the_page_s_examples_run_and_print_what_they_say(shell: Shell) -> None:
     """All that docs/api.md shows."""
+    synced = configuration_pb2.WatchResponse(synced=configuration_pb2.WatchSynced(), revision=7)
+    shell.world.watches = [([synced], grpc.StatusCode.UNAVAILABLE)]
     run_examples(shell, PAGE)
     assert sorted(shell.world.services) == ["virtualServices/shop", "virtualServices/web"]
     assert len(shell.world.pushed) == 2 * (2 + 100) * 16  # and loaded from a dump

@@ -458,6 +458,12 @@ def test_updates_name_the_fields_they_change(tiara: Tiara, world: World) -> None
         ("service set web --pool far", ["backend_pool"]),
         ("service set web --frontend tcp:198.18.100.1:443", ["frontends"]),
         ("service set web --timeout-closing 9s", ["timeouts.tcp_closing"]),
+        ("backend set web/b1 --max-connections 0", ["max_connections"]),
+        ("service set web --allow-source all", ["allow_sources"]),
+        (
+            "service set web --allow-source 10.0.0.0/8 --max-new-per-second 0",
+            ["allow_sources", "max_new_connections_per_second"],
+        ),
     ],
 )
 def test_update_masks(tiara: Tiara, world: World, line: str, paths: list[str]) -> None:

@@ -110,15 +110,27 @@ def test_what_chooses_by_client_address_has_source_affinity(options: str, affine
     assert [pool.source_affinity for pool in made.backend_pools] == [affine, False]
 
 
+@pytest.mark.parametrize("scheduler", ["wrr", "rr", "mh", "sh", "wlc", "lc", "dh", "fo", "mine"])
+def test_schedulers_are_policies(scheduler: str) -> None:
+    """Round robin is weighted round robin, all others are Maglev."""
+    pool = imported(PLAIN.replace("-s wrr", f"-s {scheduler}")).backend_pools[0]
+    wanted = {"wrr", "rr"} & {scheduler}
+    assert pool.policy == (
+        pool_pb.SELECTION_POLICY_WEIGHTED_ROUND_ROBIN if wanted else pool_pb.SELECTION_POLICY_MAGLEV
+    )
+
+
 def test_schedulers_without_weights() -> None:
     """rr and lc do not look at weights; a server of weight 0 gets nothing all the same."""
     assert [b.weight for b in imported(PLAIN.replace("wrr", "rr")).backends][:2] == [1, 0]
 
 
 def test_limits_of_servers_and_services_without_servers() -> None:
-    """Both are said."""
-    text = "-A -t 198.18.100.1:80 -s wrr\n-a -t 198.18.100.1:80 -r 198.18.0.11:80 -g -w 1 -x 100 -y 0\n"
-    assert "\n# 198.18.0.11: its limits of connections are left out\n" in run(text).stdout
+    """An upper threshold is taken over; what is left out is said."""
+    text = "-A -t 198.18.100.1:80 -s wrr\n-a -t 198.18.100.1:80 -r 198.18.0.11:80 -g -w 1 -x 100 -y "
+    assert [backend.max_connections for backend in imported(f"{text}0\n").backends] == [100]
+    assert "threshold" not in run(f"{text}0\n").stdout
+    assert "\n# 198.18.0.11: its lower threshold is left out" in run(f"{text}80\n").stdout
     assert "\n# no server: direct return is taken\n" in run("-A -t 198.18.100.1:80 -s wrr\n").stdout
 
 
@@ -183,4 +195,4 @@ def test_a_file_by_name(tmp_path: Path) -> None:
     rules = tmp_path / "rules"
     rules.write_text(dedent(PLAIN))
     done = CliRunner().invoke(cli, ["import", "ipvsadm", str(rules)])
-    assert done.stdout.startswith(f"# From {rules}, as ipvsadm -Sn printed it.\n")
+    assert done.stdout.startswith(f"# From {rules}, as ipvsadm -Sn printed it. Connections")

@@ -134,10 +134,10 @@ class Counters:
         """A member of tiara_worker_counters."""
         self._put(MEMBERS["tiara_worker_counters"][member].offset + 8 * at, value)
 
-    def flow(self, idx: int, pkts: int, size: int, connections: int) -> None:
+    def flow(self, idx: int, pkts: int, size: int, connections: int, limit: int) -> None:
         """A tiara_flow_counter: services first, then backends."""
         at = SIZES["tiara_worker_counters"] + SIZES["tiara_flow_counter"] * idx
-        for i, value in enumerate((pkts, size, connections)):
+        for i, value in enumerate((pkts, size, connections, limit)):
             self._put(at + 8 * i, value)
 
     def _put(self, at: int, value: int) -> None:
@@ -169,9 +169,11 @@ async def test_every_counter(filled: Api, dataplane: FakeDataplane, scraper: Scr
         (SERVICES + 1, "backend", {"pool": "web", "backend": "b2"}),
     ]
     for number, (idx, noun, labels) in enumerate(lines, 1):
-        put.flow(idx, 10 * number + 1, 10 * number + 2, 10 * number + 3)
+        put.flow(idx, 10 * number + 1, 10 * number + 2, 10 * number + 3, 10 * number + 4)
         for value, what in enumerate(("packets", "bytes", "connections"), 1):
             expected[named(f"tiara_{noun}_{what}_total", **labels)] = 10 * number + value
+        if noun == "service":
+            expected[named("tiara_service_refused_packets_total", **labels)] = 10 * number + 4
     found = await scraper.samples()
     counters = {key: value for key, value in found.items() if key[0].endswith("_total")}
     expected[named("tiara_dataplane_starts_total")] = 1
@@ -210,6 +212,8 @@ async def test_gauges(
         named("tiara_service_live_connections", protocol="udp", **frontend): 0,
         named("tiara_backend_live_connections", **b1): 3,
         named("tiara_backend_live_connections", **b2): 0,
+        named("tiara_backend_tracked_connections", **b1): 3,
+        named("tiara_backend_tracked_connections", **b2): 0,
         named("tiara_backend_selection_ratio", **b1): 0,
         named("tiara_backend_selection_ratio", **b2): 0,
         named("tiara_backend_up", **b1): 1,

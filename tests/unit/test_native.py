@@ -15,8 +15,10 @@ from tiara.domain.layout import LAYOUT_ID, Forward, OnConflict, Role, State, Sta
 from tiara.domain.model import Protocol
 from tiara.native import NativeError, Segment, layout_id, maglev_fill
 from tiara.native import segment as native
+from tiara.native.scan import Filter, rows_differ
 from tiara.native.values import Flow
 from tiara.planner.maglev import fill_plain
+from tiara.planner.rows import differ_plain
 
 B1 = BackendSpec("web", "b1", "01" * 16, "198.18.0.11", Use.ACTIVE, Forward.L2)
 B2 = BackendSpec("web", "b2", "02" * 16, "198.18.0.12", Use.DOWN, Forward.VXLAN, 7, 4790, "02:00:00:00:00:01")
@@ -158,6 +160,63 @@ def test_conflict_is_kept_or_replaced(segment: Segment) -> None:
     found = segment.find(Protocol.TCP, "198.18.0.7", 40000, "198.18.100.1", 80)
     assert found is not None
     assert found.backend_idx == 1
+
+
+def test_what_a_removal_would_end_and_move(segment: Segment) -> None:
+    """Each connection once: under its service where that goes, else under its backend."""
+    configure(segment)
+    second = bytes([198, 18, 0, 9]) + RECORD[4:]
+    segment.push(RECORD + second, [0], [0], OnConflict.CONFLICT_KEEP)
+    segment.push(bytes([198, 18, 0, 8]) + RECORD[4:], [0], [1], OnConflict.CONFLICT_KEEP)
+    for services, backends, ended, moved in (
+        ((), (), 0, 0),
+        ((), (0,), 0, 2),
+        ((), (0, 1), 0, 3),
+        ((0,), (0,), 3, 0),
+        ((5,), (7,), 0, 0),
+    ):
+        found = segment.connections_affected(services, backends)
+        assert (found.live, found.ended, found.moved, found.total) == (3, ended, moved, ended + moved)
+        assert sum(found.per_service) == sum(found.per_backend) == found.total
+    assert list(segment.connections_affected((), (0,)).per_backend[:2]) == [2, 0]
+
+
+def test_rows_that_name_another_backend() -> None:
+    """Positions mean what their own index array says."""
+    before, after = array("I", [0, 1, 0, 1]), array("I", [1, 0, 0, 1])
+    same, turned = array("I", [7, 8]), array("I", [8, 7])
+    assert rows_differ(before.tobytes(), same, before.tobytes(), same) == 0
+    assert rows_differ(before.tobytes(), same, before.tobytes(), turned) == 4
+    assert rows_differ(before.tobytes(), same, after.tobytes(), same) == 2
+    assert rows_differ(before.tobytes(), same, after.tobytes(), turned) == 2
+    with pytest.raises(NativeError, match="4 and 3 rows"):
+        rows_differ(before.tobytes(), same, after[:3].tobytes(), same)
+    with pytest.raises(NativeError, match=r"after.rows\[2\]"):
+        rows_differ(before.tobytes(), same, array("I", [0, 0, 2, 0]).tobytes(), same)
+    assert rows_differ(b"", array("I"), b"", array("I")) == 0
+
+
+@given(st.data())
+def test_rows_differ_as_the_plain_twin_says(data: st.DataObject) -> None:
+    """Any two tables of one size."""
+    count = data.draw(st.integers(1, 40))
+    tables = []
+    for _ in range(2):
+        numbers = data.draw(st.lists(st.integers(0, 9), min_size=1, max_size=10))
+        rows = data.draw(st.lists(st.integers(0, len(numbers) - 1), min_size=count, max_size=count))
+        tables += [array("I", rows).tobytes(), numbers]
+    assert rows_differ(*tables) == differ_plain(*tables)  # type: ignore[arg-type]
+
+
+def test_flush_by_parts(segment: Segment) -> None:
+    """A flush goes on until it is done, and counts."""
+    configure(segment)
+    segment.push(RECORD, [0], [0], OnConflict.CONFLICT_KEEP)
+    flush = segment.flush()
+    while not flush.step(Filter(services=frozenset([0]), idle_min=5)):
+        pass
+    assert (flush.removed, flush.complete) == (1, True)
+    assert segment.connections_count().live == 0
 
 
 def test_removed_names_leave(segment: Segment) -> None:

@@ -8,7 +8,7 @@ from array import array
 from hypothesis import given
 from hypothesis import strategies as st
 from tiara.domain.dataplane import EMPTY_TABLE, SelectionTable
-from tiara.native import rows_differ
+from tiara.native.scan import rows_differ
 from tiara.planner.rows import differ_plain, rows_moved
 
 NAMES = st.permutations(range(6))

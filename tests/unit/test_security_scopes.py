@@ -14,6 +14,7 @@ from unittest.mock import Mock
 import grpc
 import pytest
 import tiara.v1
+from google.protobuf.wrappers_pb2 import StringValue
 from google.rpc import error_details_pb2
 from grpc_status import rpc_status
 from security_world import Caller, free_port, grant_token, serving, status
@@ -153,14 +154,17 @@ async def test_calls_know_their_caller(tmp_path: Path) -> None:
     """Each its own, also while others run; outside calls it is the process itself."""
     seen: dict[str, domain.Caller] = {}
 
-    async def answer(request: bytes, context: object) -> bytes:
+    def parsed(raw: bytes) -> StringValue:
+        return StringValue(value=raw.decode())
+
+    async def answer(request: StringValue, context: object) -> bytes:
         await asyncio.sleep(0.05)
-        seen[request.decode()] = current_caller()
+        seen[request.value] = current_caller()
         return b""
 
     class Handler(grpc.GenericRpcHandler):
         def service(self, details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler[Any, Any]:
-            return grpc.unary_unary_rpc_method_handler(answer, request_deserializer=bytes)
+            return grpc.unary_unary_rpc_method_handler(answer, request_deserializer=parsed)
 
     ways = listeners(Ways((f"unix:{tmp_path}/api.sock",)))
     servers = [grpc.aio.server(interceptors=[ErrorInterceptor(way.identify)]) for way in ways]

@@ -18,7 +18,8 @@ from click.testing import CliRunner, Result
 from scapy.layers.inet import IP, TCP, UDP
 from scapy.layers.l2 import Dot1Q, Ether
 from scapy.layers.vxlan import VXLAN
-from tiara.traffic import pcap, script
+from tiara import pcap
+from tiara.traffic import script
 from tiara.traffic.__main__ import cli
 from tiara.traffic.checker import CheckError, Received, check
 from tiara.traffic.link import parse_own_networks

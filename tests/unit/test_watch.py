@@ -489,6 +489,20 @@ async def test_lost_between_two_writes(reconciler: Reconciler) -> None:
     assert reconciler.feed.reader_cnt == 0
 
 
+async def test_the_end_of_the_control_plane(
+    api: Api, reconciler: Reconciler, watch: Callable[..., Watching]
+) -> None:
+    """A watch says what it has still to say, then ends at once: the server waits for none."""
+    await make_pool(api)
+    idle = watch()
+    await idle.until(1)
+    await make_pool(api, "last")
+    reconciler.end_watches()
+    assert await idle.until(2) == [("put", "backendPools/last", 2), ("synced", "", 2)]
+    assert (await refusal(idle)).code() is grpc.StatusCode.UNAVAILABLE
+    assert (await refusal(watch())).code() is grpc.StatusCode.UNAVAILABLE
+
+
 async def test_future(reconciler: Reconciler) -> None:
     """A revision that was never made here."""
     with pytest.raises(OutOfRange):

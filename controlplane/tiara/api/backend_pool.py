@@ -14,7 +14,6 @@ from tiara.api.fields import under
 from tiara.api.masks import merged
 from tiara.api.pages import Token, after, page_size
 from tiara.domain.call import Call
-from tiara.domain.checks import check_id
 from tiara.domain.model import Backend, BackendStatus, Pool
 from tiara.domain.names import parse_backend_name, parse_pool_name
 from tiara.reconciler import Reconciler
@@ -33,9 +32,8 @@ class BackendPoolServicer(backend_pool_pb2_grpc.BackendPoolServiceServicer):
         self, request: pb.CreateBackendPoolRequest, context: object
     ) -> pb.BackendPool:
         """Creates a pool."""
-        pool_id = check_id("backend_pool_id", request.backend_pool_id)
         with under("backend_pool"):
-            pool = pool_in(pool_id, request.backend_pool)
+            pool = pool_in(request.backend_pool_id, request.backend_pool)
             pool.validate()
         return pool_out(await self._configuration.create_pool(pool, _call("CreateBackendPool", request)))
 
@@ -79,8 +77,7 @@ class BackendPoolServicer(backend_pool_pb2_grpc.BackendPoolServiceServicer):
     async def CreateBackend(self, request: pb.CreateBackendRequest, context: object) -> pb.Backend:
         """Creates a backend."""
         pool = parse_pool_name("parent", request.parent)
-        backend_id = check_id("backend_id", request.backend_id)
-        backend = backend_in(pool, backend_id, request.backend)
+        backend = backend_in(pool, request.backend_id, request.backend)
         with under("backend"):
             backend.validate()
         return self._out(await self._configuration.create_backend(backend, _call("CreateBackend", request)))

@@ -15,8 +15,8 @@ from tiara.api.calls import call_of
 from tiara.api.convert import backend_in, pool_in, service_in, timestamp
 from tiara.api.difference import change_out, resource_out
 from tiara.api.fields import under
-from tiara.api.history import list_events
-from tiara.api.pages import Token, after, page_size
+from tiara.api.history import before, list_events
+from tiara.api.pages import Token, page_size
 from tiara.api.watch import watch
 from tiara.domain.checks import check_id
 from tiara.domain.errors import InvalidField
@@ -32,7 +32,7 @@ from tiara.domain.names import (
 from tiara.domain.plan import PlanView
 from tiara.reconciler import Reconciler
 from tiara.reconciler.wanted import Wanted
-from tiara.v1 import backend_pool_pb2, configuration_pb2_grpc, virtual_service_pb2
+from tiara.v1 import backend_pool_pb2, configuration_pb2_grpc
 from tiara.v1 import configuration_pb2 as pb
 
 
@@ -63,8 +63,6 @@ class ConfigurationServicer(configuration_pb2_grpc.ConfigurationServiceServicer)
         self, request: pb.ExportConfigurationRequest, context: object
     ) -> pb.ExportConfigurationResponse:
         """Desired state."""
-        if request.owner:
-            check_id("owner", request.owner)
         catalogue = self._configuration.catalogue
         revision, values = catalogue.revision, list(catalogue.all())
         configuration = await asyncio.to_thread(_exported, request.owner, values)
@@ -72,8 +70,6 @@ class ConfigurationServicer(configuration_pb2_grpc.ConfigurationServiceServicer)
 
     async def GetRevision(self, request: pb.GetRevisionRequest, context: object) -> pb.Revision:
         """One past write with its differences."""
-        if request.revision == 0:
-            raise InvalidField("revision", "must be 1 or more")
         return _revision_out(await self._configuration.entry(request.revision), fields=True)
 
     async def ListRevisions(
@@ -81,8 +77,7 @@ class ConfigurationServicer(configuration_pb2_grpc.ConfigurationServiceServicer)
     ) -> pb.ListRevisionsResponse:
         """Past writes."""
         size, kind = page_size(request.page_size), f"revisions {request.resource}"
-        before = after(kind, request.page_token)
-        entries = await self._configuration.entries(int(before or 0), size, request.resource)
+        entries = await self._configuration.entries(before(kind, request.page_token), size, request.resource)
         token = Token(kind, str(entries[-1].revision)).text() if len(entries) == size else ""
         return pb.ListRevisionsResponse(
             revisions=[_revision_out(entry, fields=False) for entry in entries], next_page_token=token
@@ -104,14 +99,10 @@ class ConfigurationServicer(configuration_pb2_grpc.ConfigurationServiceServicer)
         self, request: pb.PlanConfigurationRequest | pb.ApplyConfigurationRequest
     ) -> tuple[int | None, Wanted]:
         """What is to be, and the revision it was worked out from (None: any)."""
-        match request.WhichOneof("source"):
-            case "configuration":
-                given = request.configuration
-                return None, await asyncio.to_thread(wanted_in, given, request.whole)
-            case "rollback_revision":
-                now, state = await self._configuration.state_at(request.rollback_revision)
-                return now, Wanted("", tuple((value, value.name) for value in state), whole=True)
-        raise InvalidField("source", "one must be set: configuration or rollback_revision")
+        if request.HasField("configuration"):
+            return None, await asyncio.to_thread(wanted_in, request.configuration, request.whole)
+        now, state = await self._configuration.state_at(request.rollback_revision)
+        return now, Wanted("", tuple((value, value.name) for value in state), whole=True)
 
 
 def _exported(owner: str, values: list[Resource]) -> pb.Configuration:
@@ -138,7 +129,7 @@ def _values(message: pb.Configuration) -> Iterator[tuple[Resource, str]]:
     for i, pool in enumerate(message.backend_pools):
         field = f"configuration.backend_pools[{i}]"
         with under(field):
-            yield replace(pool_in(parse_pool_name("name", pool.name), pool), owner=_owner(pool)), field
+            yield replace(pool_in(parse_pool_name("name", pool.name), pool), owner=pool.owner), field
     for i, backend in enumerate(message.backends):
         field = f"configuration.backends[{i}]"
         with under(field):
@@ -147,7 +138,7 @@ def _values(message: pb.Configuration) -> Iterator[tuple[Resource, str]]:
         field = f"configuration.virtual_services[{i}]"
         with under(field):
             found = service_in(parse_service_name("name", service.name), service)
-            yield replace(found, owner=_owner(service)), field
+            yield replace(found, owner=service.owner), field
 
 
 def _backend_in(message: backend_pool_pb2.Backend) -> Backend:
@@ -156,13 +147,7 @@ def _backend_in(message: backend_pool_pb2.Backend) -> Backend:
     if status.draining:
         deadline = status.drain_deadline.ToMilliseconds() if status.HasField("drain_deadline") else None
         drain = Drain(deadline)
-    return replace(found, owner=_owner(message), drain=drain, disabled=status.disabled)
-
-
-def _owner(
-    message: backend_pool_pb2.BackendPool | backend_pool_pb2.Backend | virtual_service_pb2.VirtualService,
-) -> str:
-    return check_id("owner", message.owner) if message.owner else ""
+    return replace(found, owner=message.owner, drain=drain, disabled=status.disabled)
 
 
 def _list_of(configuration: pb.Configuration, value: Resource) -> Any:

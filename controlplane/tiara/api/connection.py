@@ -6,15 +6,16 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing
 
-from tiara.api.convert import connection_out, frontend_in, frontend_out, protocol_in
+from tiara.api.connection_pass import pass_out
+from tiara.api.convert import connection_out, duration_ms, frontend_in, frontend_out, protocol_in
+from tiara.api.filters import filter_in
 from tiara.api.pages import Token, after, page_size
-from tiara.domain.checks import check_ipv4, check_range
 from tiara.domain.dataplane import BackendKey, ServiceKey
 from tiara.domain.errors import InvalidField, Unimplemented
 from tiara.domain.layout import Limit, OnConflict
 from tiara.domain.model import Frontend, Protocol
 from tiara.domain.names import backend_name, parse_backend_name, parse_service_name, service_name
-from tiara.domain.observed import PushResult
+from tiara.domain.observed import ConnectionFilter, PushResult
 from tiara.reconciler import PushBackend, PushService, PushSession, Reconciler
 from tiara.reconciler.push import RECORD_BYTES
 from tiara.v1 import connection_pb2 as pb
@@ -25,6 +26,10 @@ _ON_CONFLICT = {
     pb.ON_CONFLICT_KEEP: OnConflict.CONFLICT_KEEP,
     pb.ON_CONFLICT_REPLACE: OnConflict.CONFLICT_REPLACE,
 }
+
+
+WATCH_INTERVAL_MS = 1000
+"""Between two passes of a watch."""
 
 
 class ConnectionServicer(connection_pb2_grpc.ConnectionServiceServicer):
@@ -75,10 +80,10 @@ class ConnectionServicer(connection_pb2_grpc.ConnectionServiceServicer):
         """Looks one up."""
         found = await self._reconciler.find_connection(
             protocol_in("protocol", request.protocol),
-            check_ipv4("client_address", request.client_address),
-            check_range("client_port", request.client_port, 1, 65535),
-            check_ipv4("address", request.address),
-            check_range("port", request.port, 1, 65535),
+            request.client_address,
+            request.client_port,
+            request.address,
+            request.port,
         )
         return connection_out(found)
 
@@ -87,20 +92,42 @@ class ConnectionServicer(connection_pb2_grpc.ConnectionServiceServicer):
     ) -> pb.ListConnectionsResponse:
         """Lists them."""
         size = page_size(request.page_size)
-        service, backend = "", None
-        if request.virtual_service:
-            service = parse_service_name("virtual_service", request.virtual_service)
-        if request.backend:
-            backend = parse_backend_name("backend", request.backend)
-        kind = f"connections {request.virtual_service} {request.backend}"
+        wanted = filter_in(request)
+        kind = f"connections {wanted}"
         position = after(kind, request.page_token) or "0"
         if not position.isdecimal() or int(position) >= 1 << 64:
             raise InvalidField("page_token", "is none of this list, with this parent and these filters")
-        views, cursor = await self._reconciler.list_connections(int(position), size, service, backend)
+        views, cursor = await self._reconciler.list_connections(int(position), size, wanted)
         token = Token(kind, str(cursor)).text() if cursor is not None else ""
         return pb.ListConnectionsResponse(
             connections=[connection_out(view) for view in views], next_page_token=token
         )
+
+    async def WatchConnections(
+        self, request: pb.WatchConnectionsRequest, context: object
+    ) -> AsyncIterator[pb.WatchConnectionsResponse]:
+        """Those that the filter fits, pass after pass."""
+        interval_ms = WATCH_INTERVAL_MS
+        if request.HasField("interval"):
+            interval_ms = duration_ms("interval", request.interval)
+        async with (
+            self._reconciler.watch_connections(filter_in(request)) as watch,
+            aclosing(watch.passes(interval_ms / 1000)) as passes,
+        ):
+            async for found in passes:
+                for response in pass_out(found):
+                    yield response
+
+    async def FlushConnections(
+        self, request: pb.FlushConnectionsRequest, context: object
+    ) -> pb.FlushConnectionsResponse:
+        """Removes those that the filter fits."""
+        wanted = filter_in(request)
+        if (wanted == ConnectionFilter()) != request.all:
+            problem = "must not be set beside a filter" if request.all else "must be set where no filter is"
+            raise InvalidField("all", problem)
+        done = await self._reconciler.flush_connections(wanted)
+        return pb.FlushConnectionsResponse(removed=done.removed, complete=done.complete)
 
     async def _open(self, request: pb.PushConnectionsRequest) -> PushSession:
         if request.WhichOneof("message") != "header":

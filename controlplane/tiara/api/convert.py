@@ -6,7 +6,6 @@ from __future__ import annotations
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from tiara.domain.checks import check_ipv4, check_range
 from tiara.domain.errors import InvalidField
 from tiara.domain.layout import State
 from tiara.domain.model import (
@@ -125,7 +124,15 @@ def pool_out(pool: Pool) -> backend_pool_pb2.BackendPool:
 def backend_in(pool: str, backend_id: str, message: backend_pool_pb2.Backend) -> Backend:
     """A backend as a client wishes it."""
     weight = message.weight if message.HasField("weight") else 1
-    return Backend(pool, backend_id, "", message.address, message.port, weight)
+    return Backend(
+        pool,
+        backend_id,
+        "",
+        message.address,
+        message.port,
+        weight,
+        max_connections=message.max_connections,
+    )
 
 
 def backend_out(backend: Backend, status: BackendStatus) -> backend_pool_pb2.Backend:
@@ -151,6 +158,7 @@ def backend_out(backend: Backend, status: BackendStatus) -> backend_pool_pb2.Bac
         create_time=timestamp(backend.create_ms),
         revision=backend.revision,
         status=seen,
+        max_connections=backend.max_connections,
     )
 
 
@@ -160,7 +168,15 @@ def service_in(service_id: str, message: virtual_service_pb2.VirtualService) -> 
         frontend_in(f"frontends[{i}]", frontend) for i, frontend in enumerate(message.frontends)
     )
     pool = parse_pool_name("backend_pool", message.backend_pool)
-    return VirtualService(service_id, "", frontends, pool, _timeouts_in(message.timeouts))
+    return VirtualService(
+        service_id,
+        "",
+        frontends,
+        pool,
+        _timeouts_in(message.timeouts),
+        allow_sources=tuple(message.allow_sources),
+        max_new_connections_per_second=message.max_new_connections_per_second,
+    )
 
 
 def service_out(service: VirtualService) -> virtual_service_pb2.VirtualService:
@@ -181,16 +197,14 @@ def service_out(service: VirtualService) -> virtual_service_pb2.VirtualService:
         etag=service.etag,
         create_time=timestamp(service.create_ms),
         revision=service.revision,
+        allow_sources=service.allow_sources,
+        max_new_connections_per_second=service.max_new_connections_per_second,
     )
 
 
 def frontend_in(field: str, message: virtual_service_pb2.Frontend) -> Frontend:
-    """A frontend, checked."""
-    return Frontend(
-        check_ipv4(f"{field}.address", message.address),
-        protocol_in(f"{field}.protocol", message.protocol),
-        check_range(f"{field}.port", message.port, 1, 65535),
-    )
+    """A frontend as a client wishes it."""
+    return Frontend(message.address, protocol_in(f"{field}.protocol", message.protocol), message.port)
 
 
 def frontend_out(frontend: Frontend) -> virtual_service_pb2.Frontend:
@@ -208,6 +222,21 @@ def protocol_in(field: str, value: int) -> Protocol:
     raise _unknown(field, value, "TCP or UDP")
 
 
+def protocol_out(number: int) -> virtual_service_pb2.Protocol.ValueType:
+    """Of an IANA number; unspecified: neither TCP nor UDP."""
+    for protocol, value in _PROTOCOL_OUT.items():
+        if protocol == number:
+            return value
+    return virtual_service_pb2.PROTOCOL_UNSPECIFIED
+
+
+def state_out(state: State | None) -> connection_pb2.ConnectionState.ValueType:
+    """Unspecified: no connection, or a state that clients never see."""
+    if state is None:
+        return connection_pb2.CONNECTION_STATE_UNSPECIFIED
+    return _STATE_OUT.get(state, connection_pb2.CONNECTION_STATE_UNSPECIFIED)
+
+
 def connection_out(view: ConnectionView) -> connection_pb2.Connection:
     """An entry of the connection table."""
     return connection_pb2.Connection(
@@ -218,7 +247,7 @@ def connection_out(view: ConnectionView) -> connection_pb2.Connection:
         port=view.port,
         virtual_service=service_name(view.service) if view.service else "",
         backend=backend_name(view.pool, view.backend) if view.backend else "",
-        state=_STATE_OUT.get(view.state, connection_pb2.CONNECTION_STATE_UNSPECIFIED),
+        state=state_out(view.state),
         idle=Duration(seconds=view.idle),
         expires=Duration(seconds=view.expires),
         pushed=view.pushed,
@@ -302,23 +331,7 @@ def _http_out(port: int, http: HttpCheck) -> backend_pool_pb2.HttpCheck:
 
 
 def _timeouts_in(message: virtual_service_pb2.Timeouts) -> Timeouts:
-    standard = Timeouts()
-    return Timeouts(
-        _seconds_in("tcp_new", message, standard.tcp_new),
-        _seconds_in("tcp_established", message, standard.tcp_established),
-        _seconds_in("tcp_closing", message, standard.tcp_closing),
-        _seconds_in("udp", message, standard.udp),
-    )
-
-
-def _seconds_in(name: str, message: virtual_service_pb2.Timeouts, standard: int) -> int:
-    if name not in {field.name for field, _ in message.ListFields()}:
-        return standard
-    field = f"timeouts.{name}"
-    value: Duration = getattr(message, name)
-    if value.nanos:
-        raise InvalidField(field, f"{value.ToJsonString()} is not whole seconds")
-    return check_range(field, value.seconds, 1, 32768)
+    return Timeouts(**{field.name: value.seconds for field, value in message.ListFields()})
 
 
 def _duration(milliseconds: int) -> Duration:

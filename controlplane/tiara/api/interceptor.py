@@ -12,6 +12,7 @@ import structlog
 from google.protobuf.message import DecodeError
 from grpc_status import rpc_status
 
+from tiara.api.bounds import check_request
 from tiara.api.errors import status_of
 from tiara.domain.caller import Caller, set_caller
 from tiara.domain.errors import InvalidField, TiaraError
@@ -65,6 +66,7 @@ class ErrorInterceptor(grpc.aio.ServerInterceptor):
                 caller = self._caller(context)
                 request = _parse(handler, raw)
                 require(caller, method, request)
+                check_request(request, len(raw))
                 return await handler.unary_unary(request, context)
             except Exception as error:
                 await self._abort(method, context, error)
@@ -75,7 +77,7 @@ class ErrorInterceptor(grpc.aio.ServerInterceptor):
         async def call(raw: bytes, context: _Context) -> AsyncIterator[Any]:
             try:
                 require(self._caller(context), method)
-                async with aclosing(handler.unary_stream(_parse(handler, raw), context)) as responses:
+                async with aclosing(handler.unary_stream(_checked(handler, raw), context)) as responses:
                     async for response in responses:
                         yield response
             except Exception as error:
@@ -88,7 +90,7 @@ class ErrorInterceptor(grpc.aio.ServerInterceptor):
             try:
                 require(self._caller(context), method)
                 async for response in handler.stream_stream(
-                    (_parse(handler, raw) async for raw in raws), context
+                    (_checked(handler, raw) async for raw in raws), context
                 ):
                     yield response
             except Exception as error:
@@ -103,6 +105,12 @@ class ErrorInterceptor(grpc.aio.ServerInterceptor):
             await context.abort_with_status(rpc_status.to_status(status_of(error)))
         self._log.error("call failed", method=method, exc_info=error)
         await context.abort(grpc.StatusCode.INTERNAL, "an unexpected error; the control plane's log has it")
+
+
+def _checked(handler: Any, raw: bytes) -> Any:
+    request = _parse(handler, raw)
+    check_request(request, len(raw))
+    return request
 
 
 def _parse(handler: Any, raw: bytes) -> Any:

@@ -16,7 +16,6 @@ from tiara.v1 import node_pb2 as pb
 from tiara.v1 import node_pb2_grpc
 
 WAIT_DEFAULT_MS = 10_000
-WAIT_MAX_MS = 300_000
 
 
 class NodeServicer(node_pb2_grpc.NodeServiceServicer):
@@ -63,8 +62,6 @@ class NodeServicer(node_pb2_grpc.NodeServiceServicer):
         timeout_ms = (
             duration_ms("timeout", request.timeout) if request.HasField("timeout") else WAIT_DEFAULT_MS
         )
-        if timeout_ms > WAIT_MAX_MS:
-            raise InvalidField("timeout", f"{timeout_ms / 1000:g} s is more than {WAIT_MAX_MS // 1000} s")
         revision, generation = await self._reconciler.wait_applied(request.revision, timeout_ms / 1000)
         return pb.WaitAppliedResponse(applied_revision=revision, generation=generation)
 
@@ -110,6 +107,7 @@ def _service_out(key: tuple[str, Frontend], flow: FlowView) -> pb.ServiceStatist
         bytes=flow.bytes,
         connections_total=flow.connections,
         connections=flow.live,
+        refused_packets=flow.limit_cnt,
     )
 
 
@@ -121,6 +119,7 @@ def _backend_out(name: str, flow: FlowView, share: float) -> pb.BackendStatistic
         connections_total=flow.connections,
         connections=flow.live,
         wanted_share=share,
+        tracked_connections=flow.limit_cnt,
     )
 
 

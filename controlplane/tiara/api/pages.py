@@ -16,8 +16,6 @@ PAGE_DEFAULT = 100
 
 def page_size(size: int) -> int:
     """0 means 100; more than 1000 means 1000."""
-    if size < 0:
-        raise InvalidField("page_size", f"{size} is negative")
     return min(size, PAGE_MAX) or PAGE_DEFAULT
 
 

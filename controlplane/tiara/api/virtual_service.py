@@ -12,7 +12,6 @@ from tiara.api.convert import service_in, service_out
 from tiara.api.fields import under
 from tiara.api.masks import merged
 from tiara.api.pages import Token, after, page_size
-from tiara.domain.checks import check_id
 from tiara.domain.model import VirtualService
 from tiara.domain.names import parse_service_name
 from tiara.reconciler import Reconciler
@@ -32,9 +31,8 @@ class VirtualServiceServicer(virtual_service_pb2_grpc.VirtualServiceServiceServi
         self, request: pb.CreateVirtualServiceRequest, context: object
     ) -> pb.VirtualService:
         """Creates a service."""
-        service_id = check_id("virtual_service_id", request.virtual_service_id)
         with under("virtual_service"):
-            service = service_in(service_id, request.virtual_service)
+            service = service_in(request.virtual_service_id, request.virtual_service)
             service.validate()
         call = call_of(f"{_SERVICE}/CreateVirtualService", request)
         return service_out(await self._configuration.create_service(service, call))

@@ -31,15 +31,24 @@ def backend() -> None:
 @click.option("--address", required=True, help="IPv4 address.")
 @click.option("--port", type=click.IntRange(0, 65535), default=0, help="Default the frontend's.")
 @click.option("--weight", type=click.IntRange(0, 65535), help="Share of new connections, default 1. 0: none.")
+@click.option(
+    "--max-connections",
+    type=click.IntRange(0, 0xFFFFFFFF),
+    default=0,
+    help="Connections it has at most; new ones go to others. Default no limit.",
+)
 @writes
-def create(write: Writer, name: str, address: str, port: int, weight: int | None) -> None:
+def create(
+    write: Writer, name: str, address: str, port: int, weight: int | None, max_connections: int
+) -> None:
     """Create a backend in a pool.
 
     \b
     tiara backend create web/b4 --address 198.18.0.14
+    tiara backend create web/b5 --address 198.18.0.15 --max-connections 20000
     """
     parent, _, backend_id = name.partition("/backends/")
-    wanted = pb.Backend(address=address, port=port, weight=weight)
+    wanted = pb.Backend(address=address, port=port, weight=weight, max_connections=max_connections)
     request = pb.CreateBackendRequest(parent=parent, backend_id=backend_id, backend=wanted)
     created = write.session.call(write.session.pools.CreateBackend, request)
     write.done(f"backend {values.short(name)} created", created)
@@ -159,6 +168,7 @@ def _details(found: pb.Backend) -> Text:
             ("Address", found.address),
             ("Port", found.port or "the frontend's"),
             ("Weight", weight(found)),
+            ("Max live", found.max_connections or "no limit"),
             ("Health", health_text(found)),
             ("Reason", status.reason),
             ("State", state_text(found)),
@@ -174,7 +184,7 @@ def _details(found: pb.Backend) -> Text:
 def _table(read: Reader, answer: pb.ListBackendsResponse) -> Text:
     titles = ["Backend", "Address", ">Weight", "Health", "State", "Reason"]
     if read.wide:
-        titles += [">Revision", "Created", "Uid"]
+        titles += [">Max", ">Revision", "Created", "Uid"]
     rows = [_cells(found) + (_wide_cells(found) if read.wide else []) for found in answer.backends]
     return output.table(titles, rows)
 
@@ -191,4 +201,4 @@ def _cells(found: pb.Backend) -> list[output.Cell]:
 
 
 def _wide_cells(found: pb.Backend) -> list[output.Cell]:
-    return [found.revision, values.moment(found.create_time), found.uid]
+    return [found.max_connections or "-", found.revision, values.moment(found.create_time), found.uid]

@@ -14,18 +14,32 @@ _existing = click.argument("name", type=values.BACKEND, metavar="POOL/NAME", she
 @_existing
 @click.option("--weight", type=click.IntRange(0, 65535), help="Share of new connections. 0: none.")
 @click.option("--port", type=click.IntRange(0, 65535), help="0: the frontend's.")
+@click.option(
+    "--max-connections", type=click.IntRange(0, 0xFFFFFFFF), help="It has at most so many. 0: no limit."
+)
 @etag_option
 @writes
-def set_(write: Writer, name: str, weight: int | None, port: int | None, etag: str) -> None:
+def set_(
+    write: Writer,
+    name: str,
+    *,
+    weight: int | None,
+    port: int | None,
+    max_connections: int | None,
+    etag: str,
+) -> None:
     """Change a backend; established connections stay.
 
     Its address stays: another address is another server, to be created.
 
     \b
     tiara backend set web/b1 --weight 3
+    tiara backend set web/b1 --max-connections 20000
     """
-    wanted = pb.Backend(name=name, weight=weight, port=port or 0, etag=etag)
-    mask = masked(weight=weight, port=port)
+    wanted = pb.Backend(
+        name=name, weight=weight, port=port or 0, max_connections=max_connections or 0, etag=etag
+    )
+    mask = masked(weight=weight, port=port, max_connections=max_connections)
     request = pb.UpdateBackendRequest(backend=wanted, update_mask=mask)
     changed = write.session.call(write.session.pools.UpdateBackend, request)
     write.done(f"backend {values.short(name)} changed", changed)

@@ -3,7 +3,7 @@
 
 from collections.abc import Iterable, Iterator
 from datetime import timedelta
-from typing import TextIO
+from typing import Any, TextIO
 
 import click
 from rich.console import Console
@@ -13,6 +13,8 @@ from rich.text import Text
 from tiara import client
 from tiara.cli import complete, output, values
 from tiara.cli import service as service_command
+from tiara.cli.connection_flush import filters
+from tiara.cli.connection_watch import follow
 from tiara.cli.errors import Refused
 from tiara.cli.options import Reader, reads, watches
 from tiara.v1 import connection_pb2 as pb
@@ -33,21 +35,23 @@ def connection() -> None:
 
 
 @connection.command("list")
-@click.option("--service", metavar="NAME", shell_complete=complete.services, help="Only this service's.")
-@click.option(
-    "--backend",
-    type=values.BACKEND,
-    metavar="POOL/NAME",
-    shell_complete=complete.backends,
-    help="Only this backend's.",
-)
+@filters
 @click.option("--limit", type=click.IntRange(min=0), default=100, show_default=True, help="0: all.")
 @watches
-def list_(read: Reader, service: str | None, backend: str | None, limit: int) -> None:
-    """List connections, in no order."""
-    request = pb.ListConnectionsRequest(
-        virtual_service=client.service_name(service) if service else "", backend=backend or ""
-    )
+def list_(read: Reader, wanted: dict[str, Any], limit: int) -> None:
+    """List connections, in no order. Filters must all fit.
+
+    With --watch each is a line with +, then come those that are new (+), have
+    another state or backend (~) or are gone (-), whatever the limit; at most
+    10,000 may fit.
+
+    \b
+    tiara connections list --backend web/b2 --watch
+    """
+    if read.watching:
+        follow(read, pb.WatchConnectionsRequest(**wanted))
+        return
+    request = pb.ListConnectionsRequest(**wanted)
 
     def fetch() -> pb.ListConnectionsResponse:
         request.page_token = ""

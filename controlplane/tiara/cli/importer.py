@@ -30,6 +30,7 @@ _NOTES = {
     "ovf": "it fills the heaviest server first; here all share by weight",
 }
 _EXACT = ("mh", "rr", "wrr", "sh")
+_ROUND_ROBIN = ("rr", "wrr")
 _WEIGHTLESS = ("rr", "lc")
 
 
@@ -76,7 +77,7 @@ class Imported:
     def text(self, source: str, skipped: Iterable[ipvsadm.Skipped]) -> str:
         """As lb.yaml with comments."""
         header = [
-            f"From {source}, as ipvsadm -Sn printed it.",
+            f"From {source}, as ipvsadm -Sn printed it. Connections that it holds are not in here.",
             "No pool has a health check yet: see healthCheck in docs/api.md.",
             *(f"left out, line {s.line.number}: {s.line.text}: {s.reason}" for s in skipped),
         ]
@@ -111,9 +112,16 @@ def _pool(name: str, service: ipvsadm.Service) -> pool_pb.BackendPool:
     return pool_pb.BackendPool(
         name=name,
         forwarding_mode=mode,
-        policy=pool_pb.SELECTION_POLICY_MAGLEV,
+        policy=_policy(service),
         source_affinity=_by_source(service),
     )
+
+
+def _policy(service: ipvsadm.Service) -> "pool_pb.SelectionPolicy.ValueType":
+    """Round robin is by shares, too; what hashes or looks at loads is nearest to Maglev."""
+    if _scheduler(service) in _ROUND_ROBIN:
+        return pool_pb.SELECTION_POLICY_WEIGHTED_ROUND_ROBIN
+    return pool_pb.SELECTION_POLICY_MAGLEV
 
 
 def _by_source(service: ipvsadm.Service) -> bool:
@@ -128,7 +136,7 @@ def _backends(service: ipvsadm.Service) -> Iterator[pool_pb.Backend]:
     for server in service.servers:
         name = client.backend_name(_id(service), f"b-{server.address.replace('.', '-')}")
         weight = min(server.weight, 1) if weightless else server.weight
-        yield pool_pb.Backend(name=name, address=server.address, weight=weight)
+        yield pool_pb.Backend(name=name, address=server.address, weight=weight, max_connections=server.most)
 
 
 def _service(pool: str, service: ipvsadm.Service) -> service_pb.VirtualService:
@@ -155,5 +163,5 @@ def _notes(service: ipvsadm.Service) -> Iterator[str]:
     if "one-packet" in service.options:
         yield "one-packet scheduling: here datagrams of one client and port keep together"
     for server in service.servers:
-        if server.limited:
-            yield f"{server.address}: its limits of connections are left out"
+        if server.lower:
+            yield f"{server.address}: its lower threshold is left out: it takes more as soon as it has room"

@@ -58,7 +58,9 @@ class Server:
     address: str
     by_tunnel: bool
     weight: int
-    limited: bool
+    most: int
+    """Connections it takes, 0: no limit."""
+    lower: bool
 
 
 @dataclass
@@ -216,8 +218,14 @@ def _server(service: Service, line: Line, options: dict[str, str]) -> Server:
     by_tunnel = "ipip" in options
     if any(server.by_tunnel != by_tunnel for server in service.servers):
         raise Unsupported("servers of one service are reached one way: all by -g or all by -i")
-    limited = any(options.get(name, "0") != "0" for name in ("upper", "lower"))
-    return Server(line, address, by_tunnel, _weight(options.get("weight", "1")), limited)
+    weight, most = _weight(options.get("weight", "1")), _limit(options.get("upper", "0"))
+    return Server(line, address, by_tunnel, weight, most, options.get("lower", "0") != "0")
+
+
+def _limit(text: str) -> int:
+    if not text.isdecimal() or int(text) > 0xFFFFFFFF:
+        raise Unsupported(f"limit {text} is not 0 to 4294967295")
+    return int(text)
 
 
 def _weight(text: str) -> int:

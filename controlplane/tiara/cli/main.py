@@ -12,7 +12,9 @@ from tiara.cli.backend_setup import backend_setup
 from tiara.cli.backup import backup, export, restore
 from tiara.cli.connection import connection
 from tiara.cli.connection_file import dump, load
+from tiara.cli.connection_flush import flush
 from tiara.cli.event import events
+from tiara.cli.explain import explain
 from tiara.cli.history import history, rollback
 from tiara.cli.importer import import_
 from tiara.cli.node import node, stats, version
@@ -118,6 +120,7 @@ def cli(ctx: click.Context, /, **_options: object) -> None:
 
 connection.add_command(dump)
 connection.add_command(load)
+connection.add_command(flush)
 
 pool.add_command(pool_set.set_)
 backend.add_command(backend_set.set_)
@@ -125,7 +128,7 @@ backend.add_command(backend_set.disable)
 service.add_command(service_set.set_)
 
 COMMANDS: tuple[click.Command, ...] = (
-    *(pool, backend, backend_setup, service, connection),
+    *(pool, backend, backend_setup, service, connection, explain),
     *(plan, apply, diff, export, backup, restore, import_),
     *(history, rollback, events, watch),
     *(stats, node, traffic, version),

@@ -157,7 +157,9 @@ def _words(counters: Mapping[str, int]) -> list[str]:
 def _services(answer: pb.Statistics, counted: bool) -> Text | None:
     if not answer.services:
         return None
-    titles = ["Service", "Frontend", ">Packets", ">Bytes", ">New"] + [">Live"] * counted
+    refused = any(s.refused_packets for s in answer.services)
+    titles = ["Service", "Frontend", ">Packets", ">Bytes", ">New"]
+    titles += [">Refused"] * refused + [">Live"] * counted
     rows = [
         [
             values.short(s.virtual_service),
@@ -165,6 +167,7 @@ def _services(answer: pb.Statistics, counted: bool) -> Text | None:
             values.count(s.packets),
             values.size(s.bytes),
             values.count(s.connections_total),
+            *([values.count(s.refused_packets)] if refused else []),
             *([values.count(s.connections)] if counted else []),
         ]
         for s in answer.services

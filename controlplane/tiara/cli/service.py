@@ -37,6 +37,20 @@ def service() -> None:
 @click.option(
     "--pool", "pool_id", required=True, metavar="POOL", help="Who serves it.", shell_complete=complete.pools
 )
+@click.option(
+    "--allow-source",
+    "sources",
+    multiple=True,
+    metavar="PREFIX",
+    help="Who may begin connections, as 198.18.64.0/24. May be repeated. Default everybody.",
+)
+@click.option(
+    "--max-new-per-second",
+    "max_new",
+    type=click.IntRange(0, 0xFFFFFFFF),
+    default=0,
+    help="New connections a second. Default no limit.",
+)
 @click.option("--timeout-new", type=values.DURATION, help="Idle TCP after a SYN, default 1m.")
 @click.option("--timeout-established", type=values.DURATION, help="Idle TCP after data, default 30m.")
 @click.option("--timeout-closing", type=values.DURATION, help="Idle TCP after FIN or RST, default 1m.")
@@ -48,6 +62,8 @@ def create(
     *,
     frontends: tuple[pb.Frontend, ...],
     pool_id: str,
+    sources: tuple[str, ...],
+    max_new: int,
     timeout_new: timedelta | None,
     timeout_established: timedelta | None,
     timeout_closing: timedelta | None,
@@ -57,6 +73,8 @@ def create(
 
     \b
     tiara service create web --frontend tcp:198.18.100.1:80 --pool web
+    tiara service create db --frontend tcp:198.18.100.2:5432 --pool db \\
+        --allow-source 198.18.64.0/24 --max-new-per-second 200
     """
     wanted = pb.VirtualService(
         frontends=frontends,
@@ -67,6 +85,8 @@ def create(
             tcp_closing=_optional(timeout_closing),
             udp=_optional(timeout_udp),
         ),
+        allow_sources=values.sources(sources),
+        max_new_connections_per_second=max_new,
     )
     request = pb.CreateVirtualServiceRequest(virtual_service_id=name, virtual_service=wanted)
     created = write.session.call(write.session.services.CreateVirtualService, request)
@@ -124,6 +144,8 @@ def _details(found: pb.VirtualService) -> Text:
             ("Service", values.short(found.name)),
             *((_frontend_title(i), values.frontend(f)) for i, f in enumerate(found.frontends)),
             ("Pool", values.short(found.backend_pool)),
+            *((_source_title(i), prefix) for i, prefix in enumerate(found.allow_sources or ["everybody"])),
+            ("New per second", found.max_new_connections_per_second or "no limit"),
             ("Timeout new", _timeout(times, "tcp_new", "1m")),
             ("Timeout established", _timeout(times, "tcp_established", "30m")),
             ("Timeout closing", _timeout(times, "tcp_closing", "1m")),
@@ -138,6 +160,10 @@ def _details(found: pb.VirtualService) -> Text:
 
 def _frontend_title(position: int) -> str:
     return "Frontend" if position == 0 else " " * len("Frontend")
+
+
+def _source_title(position: int) -> str:
+    return "Sources" if position == 0 else " " * len("Sources")
 
 
 def _timeout(timeouts: pb.Timeouts, field: str, default: str) -> str:
@@ -157,6 +183,12 @@ def _cells(found: pb.VirtualService, frontend: pb.Frontend) -> list[output.Cell]
         values.short(found.name),
         values.short(found.backend_pool),
     ]
+
+
+def _sources(found: pb.VirtualService) -> str:
+    """all, the one prefix, or the first and how many more."""
+    first, more = next(iter(found.allow_sources), "all"), len(found.allow_sources) - 1
+    return f"{first} +{more}" if more > 0 else first
 
 
 @dataclass(frozen=True)
@@ -213,8 +245,8 @@ def _tree(session: Session, answer: pb.ListVirtualServicesResponse) -> Text:
     return Text("\n").join(parts)
 
 
-_HEAD_TITLES = ["Prot", "Address:Port", "Service", "Pool", "Policy"]
-_MEMBER_TITLES = ["Backend", "Address", "Forward", ">Weight", "Health", "State", ">Live", ">Want"]
+_HEAD_TITLES = ["Prot", "Address:Port", "Service", "Pool", "Policy", "Sources", ">New/s"]
+_MEMBER_TITLES = ["Backend", "Address", "Forward", ">Weight", "Health", "State", ">Live", ">Max", ">Want"]
 
 
 def _lines(titles: list[str], rows: list[list[output.Cell]]) -> Iterator[Text]:
@@ -223,7 +255,12 @@ def _lines(titles: list[str], rows: list[list[output.Cell]]) -> Iterator[Text]:
 
 
 def _head(world: _World, found: pb.VirtualService, frontend: pb.Frontend) -> list[output.Cell]:
-    return [*_cells(found, frontend), world.policy(found.backend_pool)]
+    return [
+        *_cells(found, frontend),
+        world.policy(found.backend_pool),
+        _sources(found),
+        found.max_new_connections_per_second or "-",
+    ]
 
 
 def _member(world: _World, found: backend_pool_pb2.Backend) -> list[output.Cell]:
@@ -236,5 +273,6 @@ def _member(world: _World, found: backend_pool_pb2.Backend) -> list[output.Cell]
         backend.health_text(found),
         backend.state_text(found),
         values.count(counted.connections) if counted else "-",
+        found.max_connections or "-",
         values.share(counted.wanted_share) if counted else "-",
     ]

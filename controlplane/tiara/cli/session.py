@@ -16,6 +16,7 @@ from tiara.v1 import (
     configuration_pb2_grpc,
     connection_pb2_grpc,
     node_pb2_grpc,
+    packet_pb2_grpc,
     virtual_service_pb2_grpc,
 )
 
@@ -66,6 +67,11 @@ class Session:
     def node(self) -> node_pb2_grpc.NodeServiceStub:
         """The node and its counters."""
         return node_pb2_grpc.NodeServiceStub(self.channel)
+
+    @cached_property
+    def packets(self) -> packet_pb2_grpc.PacketServiceStub:
+        """What becomes of packets."""
+        return packet_pb2_grpc.PacketServiceStub(self.channel)
 
     def call(
         self,

@@ -71,6 +71,11 @@ ENDPOINT = Parsed("address:port", client.parse_endpoint)
 BACKEND = Parsed("pool/name", parse_backend)
 
 
+def sources(given: tuple[str, ...]) -> tuple[str, ...]:
+    """Prefixes; "all" alone is the list that is empty."""
+    return () if given == ("all",) else given
+
+
 def short(name: str) -> str:
     """The API's name without its collections: web, web/b1."""
     return "/".join(name.split("/")[1::2])

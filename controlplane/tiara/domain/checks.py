@@ -9,6 +9,7 @@ import re
 from tiara.domain.errors import InvalidField
 
 _ID = re.compile(r"[a-z]([a-z0-9-]{0,61}[a-z0-9])?", re.ASCII)
+_UID = re.compile(r"[0-9a-f]{32}", re.ASCII)
 _PATH = re.compile(r"/[!-~]{0,1023}", re.ASCII)
 _HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?(:[0-9]{1,5})?", re.ASCII)
 _MAC = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}", re.ASCII)
@@ -27,6 +28,13 @@ def check_id(field: str, text: str) -> str:
         raise InvalidField(
             field, f"{shown(text)} is no id: 1 to 63 of a-z, 0-9 and '-', a letter first, no '-' at the end"
         )
+    return text
+
+
+def check_uid(field: str, text: str) -> str:
+    """32 hex digits, lower case."""
+    if not _UID.fullmatch(text):
+        raise InvalidField(field, f"{shown(text)} is no uid: 32 hex digits, lower case")
     return text
 
 
@@ -50,6 +58,23 @@ def check_ipv4(field: str, text: str) -> str:
     first = int(address) >> 24
     if first in (0, 127) or first >= 224:
         raise InvalidField(field, f"{text} is no unicast address of a host")
+    return text
+
+
+def check_prefix(field: str, text: str) -> ipaddress.IPv4Network:
+    """An IPv4 prefix, no bit set behind its length; a bare address is a prefix of 32 bits."""
+    try:
+        return ipaddress.IPv4Network(text)
+    except ValueError:
+        raise InvalidField(
+            field, f"{shown(text)} is no IPv4 prefix, as '198.18.64.0/24', or has bits behind its length"
+        ) from None
+
+
+def check_canonical_prefix(field: str, text: str) -> str:
+    """The same in canonical text: address and length."""
+    if str(check_prefix(field, text)) != text:
+        raise InvalidField(field, f"{shown(text)} is no IPv4 prefix in canonical text, as '198.18.64.0/24'")
     return text
 
 

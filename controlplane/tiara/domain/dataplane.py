@@ -14,6 +14,9 @@ BackendKey = tuple[str, str, str]
 ServiceKey = tuple[str, str, str, int, int]
 """(service, uid in hex, vip, port, protocol number)."""
 
+SourceRanges = tuple[tuple[int, int], ...]
+"""(first, last) address numbers, both included: in order, none touching another."""
+
 
 @dataclass(frozen=True, slots=True)
 class BackendSpec:
@@ -29,6 +32,7 @@ class BackendSpec:
     tunnel_port: int = 0
     inner_mac: str = "00:00:00:00:00:00"
     ramp_tenths: int = 0
+    connection_max: int = 0
 
     @property
     def key(self) -> BackendKey:
@@ -38,7 +42,7 @@ class BackendSpec:
 
 @dataclass(frozen=True, slots=True)
 class ServiceSpec:
-    """One frontend's record. Timeouts in ticks of 1 s."""
+    """One frontend's record. Timeouts in ticks of 1 s. No sources: all may begin connections."""
 
     service: str
     uid: str
@@ -50,6 +54,8 @@ class ServiceSpec:
     tcp_closing: int
     udp: int
     source_affinity: bool = False
+    sources: SourceRanges = ()
+    new_max_per_s: int = 0
 
     @property
     def key(self) -> ServiceKey:

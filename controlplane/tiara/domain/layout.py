@@ -9,7 +9,7 @@ from enum import IntEnum, IntFlag
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
-LAYOUT_ID: Final = 0xDEEC121CB2C4833F
+LAYOUT_ID: Final = 0x936A5641272A6BAF
 """What a segment, libtiara and tiara-dataplane must agree on."""
 
 
@@ -48,6 +48,7 @@ class Limit:
     VERDICT_CNT: Final = 64
     EVENT_CNT: Final = 32
     STATE_CNT: Final = 8
+    SOURCES_MAX: Final = 1024
     HEAP_UNIT_BYTES: Final = 4096
     PACKED_FORMAT: Final = 1
     PACKED_CHUNK_BYTES: Final = 1048576
@@ -83,6 +84,9 @@ class Verdict(_Labelled):
     KERNEL_FULL = 31
     TX_FULL = 32
     VLAN = 33
+    SOURCE_DENIED = 34
+    RATE_LIMITED = 35
+    BACKEND_FULL = 36
 
 
 class Event(_Labelled):
@@ -102,6 +106,7 @@ class Event(_Labelled):
     GENERATION_CHANGE = 11
     MOVED = 12
     RECLAIMED = 13
+    CONNECTION_SPILLED = 14
 
 
 class State(_Labelled):
@@ -191,12 +196,22 @@ class OnConflict(_Labelled):
     CONFLICT_REPLACE = 1
 
 
+class ExplainWay(_Labelled):
+    """enum tiara_explain_way of libtiara's calls."""
+
+    DROPPED = 0
+    SENT = 1
+    KERNEL = 2
+
+
 SIZES: Final[Mapping[str, int]] = MappingProxyType(
     {
         "tiara_entry": 16,
         "tiara_tentative": 16,
         "tiara_bucket": 64,
         "tiara_service": 64,
+        "tiara_source": 8,
+        "tiara_rate": 64,
         "tiara_backend": 32,
         "tiara_frontend": 16,
         "tiara_service_name": 96,
@@ -247,7 +262,19 @@ MEMBERS: Final[Mapping[str, Mapping[str, Member]]] = MappingProxyType(
             "select_cnt": Member(16, 4, 0, "uint32_t"),
             "flags": Member(20, 4, 0, "uint32_t"),
             "timeout_ticks": Member(24, 2, 8, "uint16_t"),
-            "pad": Member(40, 1, 24, "uint8_t"),
+            "source_off": Member(40, 8, 0, "uint64_t"),
+            "source_cnt": Member(48, 4, 0, "uint32_t"),
+            "new_max_per_s": Member(52, 4, 0, "uint32_t"),
+            "rate_idx": Member(56, 4, 0, "uint32_t"),
+            "pad": Member(60, 1, 4, "uint8_t"),
+        },
+        "tiara_source": {
+            "first": Member(0, 4, 0, "uint32_t"),
+            "last": Member(4, 4, 0, "uint32_t"),
+        },
+        "tiara_rate": {
+            "full": Member(0, 8, 0, "uint64_t"),
+            "pad": Member(8, 1, 56, "uint8_t"),
         },
         "tiara_backend": {
             "addr": Member(0, 4, 0, "tiara_be32"),
@@ -257,8 +284,9 @@ MEMBERS: Final[Mapping[str, Mapping[str, Member]]] = MappingProxyType(
             "vni": Member(8, 4, 0, "uint32_t"),
             "tunnel_port": Member(12, 2, 0, "tiara_be16"),
             "inner_mac": Member(14, 1, 6, "uint8_t"),
-            "ramp_tenths": Member(20, 1, 0, "uint8_t"),
-            "pad": Member(21, 1, 11, "uint8_t"),
+            "connection_max": Member(20, 4, 0, "uint32_t"),
+            "ramp_tenths": Member(24, 1, 0, "uint8_t"),
+            "pad": Member(25, 1, 7, "uint8_t"),
         },
         "tiara_frontend": {
             "vip": Member(0, 4, 0, "tiara_be32"),
@@ -335,7 +363,7 @@ MEMBERS: Final[Mapping[str, Mapping[str, Member]]] = MappingProxyType(
             "pkts": Member(0, 8, 0, "uint64_t"),
             "bytes": Member(8, 8, 0, "uint64_t"),
             "connections": Member(16, 8, 0, "uint64_t"),
-            "pad": Member(24, 8, 0, "uint64_t"),
+            "limit_cnt": Member(24, 8, 0, "uint64_t"),
         },
         "tiara_node": {
             "address": Member(0, 4, 0, "tiara_be32"),
@@ -375,13 +403,16 @@ MEMBERS: Final[Mapping[str, Mapping[str, Member]]] = MappingProxyType(
             "table_secret": Member(128, 8, 2, "uint64_t"),
             "move_off": Member(144, 8, 0, "uint64_t"),
             "move_log_off": Member(152, 8, 0, "uint64_t"),
-            "pad1": Member(160, 1, 32, "uint8_t"),
+            "rate_off": Member(160, 8, 0, "uint64_t"),
+            "pad1": Member(168, 1, 24, "uint8_t"),
             "generation": Member(192, 8, 0, "uint64_t"),
             "released_generation": Member(200, 8, 0, "uint64_t"),
-            "pad2": Member(208, 1, 48, "uint8_t"),
+            "unconfirmed": Member(208, 8, 0, "uint64_t"),
+            "pad2": Member(216, 1, 40, "uint8_t"),
             "tick_next_tsc": Member(256, 8, 0, "uint64_t"),
             "tick": Member(264, 4, 0, "uint32_t"),
-            "pad3": Member(268, 1, 52, "uint8_t"),
+            "recounting": Member(268, 4, 0, "uint32_t"),
+            "pad3": Member(272, 1, 48, "uint8_t"),
             "sweep_claimed": Member(320, 8, 0, "uint64_t"),
             "sweep_restarts": Member(328, 8, 0, "uint64_t"),
             "pad4": Member(336, 1, 48, "uint8_t"),

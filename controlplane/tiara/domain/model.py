@@ -8,13 +8,26 @@ import json
 from dataclasses import astuple, dataclass
 from enum import IntEnum, StrEnum
 
-from tiara.domain.checks import check_host, check_id, check_ipv4, check_mac, check_path, check_range
+from tiara.domain.checks import (
+    check_canonical_prefix,
+    check_host,
+    check_id,
+    check_ipv4,
+    check_mac,
+    check_path,
+    check_range,
+)
 from tiara.domain.errors import InvalidField
 from tiara.domain.names import backend_name, pool_name, service_name
 from tiara.domain.selection import SELECTION_ROWS
 
 FRONTENDS_MAX = 256
 """Frontends of one virtual service."""
+
+SOURCES_MAX = 1024
+"""Prefixes in the list of sources of one virtual service."""
+
+_UINT32_MAX = 0xFFFFFFFF
 
 
 class Forwarding(StrEnum):
@@ -235,6 +248,7 @@ class Backend:
     owner: str = ""
     create_ms: int = 0
     revision: int = 0
+    max_connections: int = 0
 
     @property
     def name(self) -> str:
@@ -244,7 +258,9 @@ class Backend:
     @property
     def etag(self) -> str:
         """Over the desired fields only: neither health nor a drain nor a disable makes it stale."""
-        return make_etag(self.pool, self.id, self.uid, self.address, self.port, self.weight)
+        return make_etag(
+            self.pool, self.id, self.uid, self.address, self.port, self.weight, self.max_connections
+        )
 
     def validate(self) -> None:
         """Checks every field. Both forwarding modes are direct return, so ``port`` must be 0."""
@@ -255,6 +271,7 @@ class Backend:
                 "port", f"{self.port} is refused: with direct return the frontend's port is kept"
             )
         check_range("weight", self.weight, 0, 65535)
+        check_range("max_connections", self.max_connections, 0, _UINT32_MAX)
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -286,6 +303,8 @@ class VirtualService:
     owner: str = ""
     create_ms: int = 0
     revision: int = 0
+    allow_sources: tuple[str, ...] = ()
+    max_new_connections_per_second: int = 0
 
     @property
     def name(self) -> str:
@@ -302,6 +321,8 @@ class VirtualService:
             [str(frontend) for frontend in self.frontends],
             self.pool,
             (times.tcp_new, times.tcp_established, times.tcp_closing, times.udp),
+            self.allow_sources,
+            self.max_new_connections_per_second,
         )
 
     def validate(self) -> None:
@@ -319,6 +340,20 @@ class VirtualService:
                 raise InvalidField(f"frontends[{i}]", f"{frontend} is frontends[{seen[frontend]}] already")
             seen[frontend] = i
         _inside("timeouts", self.timeouts)
+        self._validate_limits()
+
+    def _validate_limits(self) -> None:
+        check_range("max_new_connections_per_second", self.max_new_connections_per_second, 0, _UINT32_MAX)
+        if len(self.allow_sources) > SOURCES_MAX:
+            raise InvalidField("allow_sources", f"{len(self.allow_sources)} are more than {SOURCES_MAX}")
+        seen: dict[str, int] = {}
+        for i, prefix in enumerate(self.allow_sources):
+            check_canonical_prefix(f"allow_sources[{i}]", prefix)
+            if prefix in seen:
+                raise InvalidField(
+                    f"allow_sources[{i}]", f"{prefix} is allow_sources[{seen[prefix]}] already"
+                )
+            seen[prefix] = i
 
 
 Resource = Pool | Backend | VirtualService

@@ -4,9 +4,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from ipaddress import IPv4Network
 
-from tiara.domain.layout import State
+from tiara.domain.layout import ExplainWay, State
 from tiara.domain.model import BackendStatus, Frontend, Protocol
+from tiara.domain.packet import OuterHeaders, PacketFlow
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,13 +54,75 @@ class ConnectionView:
 
 
 @dataclass(frozen=True, slots=True)
+class ConnectionFilter:
+    """Which connections. Empty and None: any. ``backend`` is (pool, backend); ``idle`` in seconds."""
+
+    service: str = ""
+    backend: tuple[str, str] | None = None
+    client: IPv4Network | None = None
+    state: State | None = None
+    idle: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class FlushView:
+    """``complete`` False: entries moved faster than the table could be gone through; do it again."""
+
+    removed: int
+    complete: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SelectionView:
+    """Where a connection's key leads in the tables. ``backend`` None: the pool has no row, or its
+    backend was removed."""
+
+    hash: int
+    buckets: tuple[int, int]
+    row: int
+    rows: int
+    backend: tuple[str, str] | None
+
+
+@dataclass(frozen=True, slots=True)
+class ExplanationView:
+    """What the data plane would do with a packet.
+
+    ``flow`` None: not fit to be looked at. ``selection`` None: no service. ``connection``: before, None:
+    none. ``state``: after, None: no connection. ``frame``: as it leaves, empty: dropped.
+    """
+
+    verdict: str
+    meaning: str
+    way: ExplainWay
+    events: tuple[str, ...]
+    tier: str
+    generation: int
+    dataplane_live: bool
+    flow: PacketFlow | None
+    service: str
+    selection: SelectionView | None
+    connection: ConnectionView | None
+    state: State | None
+    fresh: bool
+    backend: tuple[str, str] | None
+    forwarding: str
+    outer: OuterHeaders | None
+    frame: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class FlowView:
-    """Counters of a frontend or a backend; ``live`` is 0 unless counted."""
+    """Counters of a frontend or a backend; ``live`` is 0 unless counted.
+
+    ``limit_cnt``: of a frontend, packets that limits refused; of a backend, entries that its limit sees.
+    """
 
     pkts: int = 0
     bytes: int = 0
     connections: int = 0
     live: int = 0
+    limit_cnt: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +162,10 @@ class MetricsView:
     statistics: StatisticsView = StatisticsView()
     backends: dict[tuple[str, str], BackendStatus] = field(default_factory=dict)
     counted_s: float | None = None
+    rates: dict[str, int] = field(default_factory=dict)
+    """New connections a second by service, of those that have such a limit."""
+    rooms: dict[tuple[str, str], int] = field(default_factory=dict)
+    """Connections by backend, of those that have a limit."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,6 @@ from tiara.native.segment import (
     maglev_fill,
     rendezvous_fill,
     round_robin_fill,
-    rows_differ,
     select_row,
 )
 
@@ -23,6 +22,5 @@ __all__ = [
     "maglev_fill",
     "rendezvous_fill",
     "round_robin_fill",
-    "rows_differ",
     "select_row",
 ]

@@ -6,7 +6,7 @@ from __future__ import annotations
 import socket
 from typing import Any
 
-from tiara.domain.dataplane import BackendSpec, ServiceSpec
+from tiara.domain.dataplane import BackendSpec, ServiceSpec, SourceRanges
 from tiara.domain.layout import EntryFlag, Event, Forward, ServiceFlag, State, Status, Use, Verdict
 from tiara.domain.model import Protocol
 from tiara.native._libtiara import ffi
@@ -47,14 +47,17 @@ def fill_backend(spec: Any, value: BackendSpec) -> None:
     record.tunnel_port = socket.htons(value.tunnel_port)
     record.inner_mac = bytes.fromhex(value.inner_mac.replace(":", ""))
     record.ramp_tenths = value.ramp_tenths
+    record.connection_max = value.connection_max
 
 
-def fill_service(spec: Any, value: ServiceSpec, table_off: int, table_cnt: int) -> None:
+def fill_service(spec: Any, value: ServiceSpec, table_off: int, table_cnt: int, source_off: int) -> None:
     """Writes a zeroed ``struct tiara_service_spec``."""
     spec.service = value.service.encode()
     spec.uid = bytes.fromhex(value.uid)
     spec.table_off = table_off
     spec.table_cnt = table_cnt
+    spec.source_off = source_off
+    spec.source_cnt = len(value.sources)
     record = spec.record
     record.vip = address_in(value.vip)
     record.port = socket.htons(value.port)
@@ -65,6 +68,7 @@ def fill_service(spec: Any, value: ServiceSpec, table_off: int, table_cnt: int) 
     record.timeout_ticks[State.ESTABLISHED] = value.tcp_established
     record.timeout_ticks[State.CLOSING] = value.tcp_closing
     record.timeout_ticks[State.UDP] = value.udp
+    record.new_max_per_s = value.new_max_per_s
 
 
 def backend_slot(idx: int, spec: Any) -> BackendSlot:
@@ -81,12 +85,13 @@ def backend_slot(idx: int, spec: Any) -> BackendSlot:
         socket.ntohs(record.tunnel_port),
         bytes(record.inner_mac).hex(":"),
         record.ramp_tenths,
+        record.connection_max,
     )
     return BackendSlot(idx, value)
 
 
-def service_slot(idx: int, spec: Any) -> ServiceSlot:
-    """From ``struct tiara_service_spec``."""
+def service_slot(idx: int, spec: Any, sources: SourceRanges = ()) -> ServiceSlot:
+    """From ``struct tiara_service_spec``; ``sources`` are beside it."""
     record = spec.record
     ticks = record.timeout_ticks
     value = ServiceSpec(
@@ -100,8 +105,10 @@ def service_slot(idx: int, spec: Any) -> ServiceSlot:
         ticks[State.CLOSING],
         ticks[State.UDP],
         bool(record.flags & ServiceFlag.SOURCE_AFFINITY),
+        sources,
+        record.new_max_per_s,
     )
-    return ServiceSlot(idx, value, spec.table_off, spec.table_cnt)
+    return ServiceSlot(idx, value, spec.table_off, spec.table_cnt, spec.source_off)
 
 
 def connection(found: Any) -> NativeConnection:
@@ -135,7 +142,7 @@ def counters(total: Any) -> Counters:
 
 def flow(total: Any) -> Flow:
     """From ``struct tiara_flow_counter``."""
-    return Flow(total.pkts, total.bytes, total.connections)
+    return Flow(total.pkts, total.bytes, total.connections, total.limit_cnt)
 
 
 def segment_info(info: Any) -> SegmentInfo:
@@ -159,6 +166,7 @@ def segment_info(info: Any) -> SegmentInfo:
         worker_online=info.worker_online,
         worker_cnt=node.worker_cnt,
         address=address_out(node.address) if node.address else "",
+        port_mac=bytes(node.port_mac).hex(":"),
         tsc_hz=node.tsc_hz,
         start_cnt=node.start_cnt,
         start_ns=node.start_ns,

@@ -9,13 +9,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from tiara.domain.dataplane import BackendKey, BackendSpec, ServiceKey, ServiceSpec
+from tiara.domain.dataplane import BackendKey, BackendSpec, ServiceKey, ServiceSpec, SourceRanges
 from tiara.domain.layout import OnConflict, Role, Status
-from tiara.domain.model import Protocol
-from tiara.native import convert
+from tiara.domain.model import SOURCES_MAX, Protocol
+from tiara.native import convert, scan
 from tiara.native._libtiara import ffi, lib
 from tiara.native.call import call as _call
 from tiara.native.errors import NativeError
+from tiara.native.explain import Explanation, explain
+from tiara.native.scan import CFilter, Filter, Flush
 from tiara.native.snapshot import Snapshot
 from tiara.native.values import (
     Affected,
@@ -31,12 +33,10 @@ from tiara.native.values import (
     Worker,
 )
 
-ANY = 0xFFFFFFFF
-"""For ``connections_list``: no filter."""
-
 END = 0xFFFFFFFFFFFFFFFF
 """The cursor of ``connections_list`` after the last page."""
 
+_ALL = Filter()
 _PATH_BYTES = 4096
 _FLOW_BYTES = 32
 _SAMPLE_BUCKETS = 4096
@@ -86,16 +86,16 @@ def round_robin_fill(weights: Sequence[int], rows: int) -> bytes:
     return _filled(lib.tiara_round_robin_fill, rows, _words(weights), len(weights))
 
 
-def rows_differ(before: bytes, numbers: Sequence[int], after: bytes, others: Sequence[int]) -> int:
-    """``tiara.planner.rows.differ_plain`` at C's speed."""
-    rows = [ffi.from_buffer("uint32_t[]", table) for table in (before, after)]
-    return int(lib.tiara_rows_differ(rows[0], _words(numbers), rows[1], _words(others), min(map(len, rows))))
-
-
 def select_row(client_address: str, client_port: int, secret: bytes, rows: int) -> int:
     """The row of the selection table that a client's connection starts from."""
     port = int.from_bytes(client_port.to_bytes(2, "big"), "little")
     return int(lib.tiara_select_row(convert.address_in(client_address), port, _secret(secret), rows))
+
+
+def source_allowed(ranges: SourceRanges, address: str) -> bool:
+    """Whether the packet path lets a source begin a connection."""
+    given = ffi.new("struct tiara_source[]", [list(pair) for pair in ranges])
+    return bool(lib.tiara_source_allowed(given, len(ranges), convert.address_in(address)))
 
 
 class Segment:
@@ -159,7 +159,8 @@ class Segment:
         """All service records of the current generation that are in use."""
         spec = ffi.new("struct tiara_service_spec *")
         for idx in self._indices(lib.tiara_service_read, spec):
-            yield convert.service_slot(idx, spec)
+            sources = self.service_sources(idx) if spec.source_cnt else ()
+            yield convert.service_slot(idx, spec, sources)
 
     def service_rows(self, idx: int) -> bytes:
         """Backend indices of a service's selection table, native uint32."""
@@ -170,6 +171,13 @@ class Segment:
         count[0] = spec.table_cnt
         _call(lib.tiara_service_rows, self._handle, idx, ffi.from_buffer("uint32_t[]", rows), count)
         return bytes(rows[: 4 * count[0]])
+
+    def service_sources(self, idx: int) -> SourceRanges:
+        """Who may begin connections to a service; empty: everybody."""
+        found = ffi.new("struct tiara_source[]", SOURCES_MAX)
+        count = ffi.new("uint32_t *", SOURCES_MAX)
+        _call(lib.tiara_service_sources, self._handle, idx, found, count)
+        return tuple((found[i].first, found[i].last) for i in range(count[0]))
 
     def push(
         self, records: bytes, service_idx: Sequence[int], backend_idx: Sequence[int], policy: OnConflict
@@ -214,13 +222,14 @@ class Segment:
         return convert.connection(found)
 
     def connections_list(
-        self, cursor: int, limit: int, service_idx: int = ANY, backend_idx: int = ANY
+        self, cursor: int, limit: int, wanted: Filter = _ALL
     ) -> tuple[list[NativeConnection], int]:
         """Up to ``limit`` connections and the next cursor. May be empty before the end."""
+        found = CFilter(wanted, self.info.service_max, self.info.backend_max)
         where = ffi.new("uint64_t *", cursor)
         count = ffi.new("uint32_t *")
         page = ffi.new("struct tiara_connection[]", limit)
-        _call(lib.tiara_connections_list, self._handle, where, service_idx, backend_idx, page, limit, count)
+        _call(lib.tiara_connections_list, self._handle, where, found.pointer, page, limit, count)
         return [convert.connection(page[i]) for i in range(count[0])], where[0]
 
     def connections_count(self) -> Usage:
@@ -244,20 +253,16 @@ class Segment:
         return float(sample.used / sample.slots)
 
     def connections_affected(self, services: Iterable[int], backends: Iterable[int]) -> Affected:
-        """Live connections of any of these services (they end) or else backends (they move)."""
-        ending, moving = set(services), set(backends)
-        per_service, per_backend = [0] * self.info.service_max, [0] * self.info.backend_max
-        live = ended = moved = cursor = 0
-        while cursor != END:
-            page, cursor = self.connections_list(cursor, 1000)
-            live += len(page)
-            for one in page:
-                ends = one.service_idx in ending
-                if ends or one.backend_idx in moving:
-                    ended, moved = ended + ends, moved + (not ends)
-                    per_service[one.service_idx] += 1
-                    per_backend[one.backend_idx] += 1
-        return Affected(live, ended, moved, per_service, per_backend)
+        """Live connections that end or select again where these indices are removed; scans the table."""
+        return scan.affected(self._handle, services, backends, self.info.service_max, self.info.backend_max)
+
+    def flush(self) -> Flush:
+        """A flush of connections that is to be stepped through; control plane's role."""
+        return Flush(self._handle, self.info.service_max, self.info.backend_max)
+
+    def explain(self, frame: bytes) -> Explanation:
+        """What would be done with this Ethernet frame; nothing is. Control plane's role."""
+        return explain(self._handle, frame)
 
     @contextmanager
     def snapshot(self) -> Iterator[Snapshot]:
@@ -372,10 +377,17 @@ class Change:
         )
         return int(out[0])
 
-    def put_service(self, value: ServiceSpec, table_off: int, table_cnt: int) -> int:
-        """New or changed: its index."""
+    def sources(self, ranges: SourceRanges, reuse_off: int) -> int:
+        """The offset of a list of sources."""
+        out = ffi.new("uint64_t *")
+        given = ffi.new("struct tiara_source[]", [list(pair) for pair in ranges])
+        _call(lib.tiara_change_sources, self._change, given, len(ranges), reuse_off, out)
+        return int(out[0])
+
+    def put_service(self, value: ServiceSpec, table_off: int, table_cnt: int, source_off: int = 0) -> int:
+        """New or changed: its index. ``source_off`` is where ``value.sources`` are."""
         spec = ffi.new("struct tiara_service_spec *")
-        convert.fill_service(spec, value, table_off, table_cnt)
+        convert.fill_service(spec, value, table_off, table_cnt, source_off)
         return self._put(lib.tiara_change_service_put, spec)
 
     def remove_service(self, key: ServiceKey) -> None:

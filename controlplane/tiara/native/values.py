@@ -33,6 +33,7 @@ class SegmentInfo:
     worker_online: int
     worker_cnt: int
     address: str
+    port_mac: str
     tsc_hz: int
     start_cnt: int
     start_ns: int
@@ -68,6 +69,7 @@ class ServiceSlot:
     spec: ServiceSpec
     table_off: int
     table_cnt: int
+    source_off: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +135,7 @@ class Flow:
     pkts: int = 0
     bytes: int = 0
     connections: int = 0
+    limit_cnt: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,11 +147,11 @@ class Flows:
 
     def service(self, idx: int) -> Flow:
         """A service's."""
-        return Flow(*self.services[4 * idx : 4 * idx + 3])
+        return Flow(*self.services[4 * idx : 4 * idx + 4])
 
     def backend(self, idx: int) -> Flow:
         """A backend's."""
-        return Flow(*self.backends[4 * idx : 4 * idx + 3])
+        return Flow(*self.backends[4 * idx : 4 * idx + 4])
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@
 from tiara.planner.plan import PoolInput, PoolPlan, Seen, plan_backend, plan_pool, plan_service, shares
 from tiara.planner.policy import PLAIN, Fills, RowMaker, row_maker
 from tiara.planner.ramp import RAMP_WHOLE, ramp_at, ramp_since
+from tiara.planner.sources import source_ranges
 
 __all__ = [
     "PLAIN",
@@ -20,4 +21,5 @@ __all__ = [
     "ramp_since",
     "row_maker",
     "shares",
+    "source_ranges",
 ]

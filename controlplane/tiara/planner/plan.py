@@ -14,6 +14,7 @@ from tiara.domain.model import Backend, Forwarding, Pool, VirtualService, Vxlan
 from tiara.domain.selection import rows_for
 from tiara.planner.policy import RowMaker
 from tiara.planner.ramp import RAMP_WHOLE, ramped
+from tiara.planner.sources import source_ranges
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +78,7 @@ def plan_backend(pool: Pool, backend: Backend, use: Use, ramp: int) -> BackendSp
         use,
         Forward[pool.forwarding.name],
         ramp_tenths=ramp,
+        connection_max=backend.max_connections,
     )
     if pool.forwarding is not Forwarding.VXLAN:
         return spec
@@ -86,7 +88,7 @@ def plan_backend(pool: Pool, backend: Backend, use: Use, ramp: int) -> BackendSp
 
 def plan_service(service: VirtualService, source_affinity: bool = False) -> tuple[ServiceSpec, ...]:
     """One record for each frontend; the pool says whether selection looks at clients' ports."""
-    times = service.timeouts
+    times, sources = service.timeouts, source_ranges(service.allow_sources)
     return tuple(
         ServiceSpec(
             service.id,
@@ -98,7 +100,9 @@ def plan_service(service: VirtualService, source_affinity: bool = False) -> tupl
             times.tcp_established,
             times.tcp_closing,
             times.udp,
-            source_affinity=source_affinity,
+            source_affinity,
+            sources,
+            service.max_new_connections_per_second,
         )
         for frontend in service.frontends
     )

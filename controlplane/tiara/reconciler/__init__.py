@@ -4,5 +4,6 @@
 from tiara.reconciler.configuration import Configuration
 from tiara.reconciler.push import PushBackend, PushService, PushSession
 from tiara.reconciler.reconciler import Reconciler
+from tiara.reconciler.standing import Standing
 
-__all__ = ["Configuration", "PushBackend", "PushService", "PushSession", "Reconciler"]
+__all__ = ["Configuration", "PushBackend", "PushService", "PushSession", "Reconciler", "Standing"]

@@ -16,12 +16,14 @@ from tiara.domain.model import Backend, Protocol, VirtualService
 from tiara.domain.names import backend_name, service_name
 from tiara.domain.observed import ConnectionView, PushResult
 from tiara.domain.plan import PoolRows
-from tiara.native import NativeError, Segment, maglev_fill, rendezvous_fill, round_robin_fill, rows_differ
-from tiara.native.segment import ANY, END
+from tiara.native import NativeError, Segment, maglev_fill, rendezvous_fill, round_robin_fill
+from tiara.native.scan import Filter, rows_differ
+from tiara.native.segment import END
 from tiara.native.values import CollectInfo, NativeConnection, SegmentInfo
 from tiara.planner import Fills, PoolInput, PoolPlan, plan_pool, plan_service, row_maker, shares
 from tiara.planner.rows import rows_moved
 from tiara.reconciler.apply import Edit
+from tiara.reconciler.connections import FlushRun, Resolved
 from tiara.reconciler.held import Held
 from tiara.reconciler.plans import Preview, Question
 from tiara.reconciler.push import Dictionaries
@@ -175,25 +177,32 @@ class Actuator:
     ) -> ConnectionView | None:
         """One connection."""
         found = self.segment.find(protocol, client_address, client_port, address, port)
-        return self._view(found) if found else None
+        return self.view(found) if found else None
 
     def connections(
-        self, cursor: int, limit: int, services: frozenset[ServiceKey], backend: BackendKey | None
+        self, cursor: int, limit: int, wanted: Resolved
     ) -> tuple[list[ConnectionView], int | None]:
-        """Connections from ``cursor`` on, and the next cursor (None: the end). Empty filter: any."""
-        service_idx = {self.held.services[key].idx for key in services if key in self.held.services}
-        slot = self.held.backends.get(backend) if backend else None
-        if (services and not service_idx) or (backend and not slot):
-            self.segment.describe()
+        """Connections from ``cursor`` on, and the next cursor (None: the end)."""
+        segment = self.segment
+        found = wanted.native(self.held)
+        if found is None:
             return [], None
-        page, cursor = self.segment.connections_list(
-            cursor,
-            limit,
-            next(iter(service_idx)) if len(service_idx) == 1 else ANY,
-            slot.idx if slot else ANY,
-        )
-        views = [self._view(found) for found in page if not service_idx or found.service_idx in service_idx]
-        return views, None if cursor == END else cursor
+        page, cursor = segment.connections_list(cursor, limit, found)
+        return [self.view(one) for one in page], None if cursor == END else cursor
+
+    def native_filter(self, wanted: Resolved) -> Filter | None:
+        """By the indices of now; None: the segment has nothing of that name."""
+        return wanted.native(self.held)
+
+    def begin_flush(self, wanted: Resolved) -> FlushRun:
+        """Of the segment that is attached now."""
+        return FlushRun(self.segment, wanted)
+
+    def step_flush(self, run: FlushRun) -> bool:
+        """Goes on; True: done."""
+        if self._segment is not run.segment:
+            raise Unavailable("the data plane has another segment now; flush again")
+        return run.step(self.held)
 
     def _follow(self) -> None:
         path = self._where()
@@ -297,7 +306,8 @@ class Actuator:
             raise NotFound(backend_name(key[0], key[1]), f"header.backends[{i}]")
         return slot.idx
 
-    def _view(self, found: NativeConnection) -> ConnectionView:
+    def view(self, found: NativeConnection) -> ConnectionView:
+        """A connection by names."""
         service = self.held.service_by_idx.get(found.service_idx)
         backend = self.held.backend_by_idx.get(found.backend_idx)
         return ConnectionView(

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from tiara.domain.dataplane import BackendKey, SelectionTable, ServiceKey, ServiceSpec
+from tiara.domain.dataplane import BackendKey, SelectionTable, ServiceKey, ServiceSpec, SourceRanges
 from tiara.native import Change
 from tiara.native.values import BackendSlot, ServiceSlot
 from tiara.planner import PoolPlan
@@ -23,6 +23,7 @@ class Edit:
     _services: dict[ServiceKey, ServiceSlot] = field(default_factory=dict)
     _gone: list[BackendKey] = field(default_factory=list)
     _ended: list[ServiceKey] = field(default_factory=list)
+    _sources: dict[SourceRanges, int] = field(default_factory=dict)
 
     def remove_services(self, keys: Iterable[ServiceKey]) -> None:
         """Their packets end in no_service."""
@@ -54,8 +55,9 @@ class Edit:
         slot = self.held.services.get(spec.key)
         if slot and (slot.spec, slot.table_off, slot.table_cnt) == (spec, table_off, table_cnt):
             return
-        idx = self.change.put_service(spec, table_off, table_cnt)
-        self._services[spec.key] = ServiceSlot(idx, spec, table_off, table_cnt)
+        source_off = self._source_off(spec, slot)
+        idx = self.change.put_service(spec, table_off, table_cnt, source_off)
+        self._services[spec.key] = ServiceSlot(idx, spec, table_off, table_cnt, source_off)
 
     @property
     def written(self) -> int:
@@ -72,6 +74,16 @@ class Edit:
             self.held.put_backend(backend_slot)
         for service_slot in self._services.values():
             self.held.put_service(service_slot)
+
+    def _source_off(self, spec: ServiceSpec, slot: ServiceSlot | None) -> int:
+        """Equal lists share one; that of the slot is taken where it is equal."""
+        if not spec.sources:
+            return 0
+        if spec.sources not in self._sources:
+            same = slot is not None and slot.spec.sources == spec.sources
+            reuse_off = slot.source_off if slot and same else 0
+            self._sources[spec.sources] = self.change.sources(spec.sources, reuse_off)
+        return self._sources[spec.sources]
 
     def _backend_idx(self, key: BackendKey) -> int:
         slot = self._backends.get(key) or self.held.backends[key]

@@ -21,6 +21,7 @@ from tiara.domain.names import backend_name, pool_name, service_name
 from tiara.planner.removal import is_replaced, removal_reasons
 from tiara.reconciler.catalogue import Catalogue
 from tiara.reconciler.draft import Draft, Room
+from tiara.reconciler.standing import Standing
 from tiara.reconciler.wanted import Wanted
 from tiara.store import Change, Delete, Put, Store
 
@@ -65,6 +66,7 @@ class Configuration:
     ) -> None:
         """``announce(put, removed)`` is called after each commit."""
         self.catalogue = catalogue
+        self.standing = Standing(store.probe)
         self._store = store
         self._announce = announce
         self._room = room
@@ -314,7 +316,8 @@ class Configuration:
             Put(one.after, one.before.revision if one.before else 0) for one in differences if one.after
         ]
         changes += [Delete(value.name, value.revision) for value in removed]
-        revision = await self._store.commit(changes, self._record(call))
+        with self.standing.commit():
+            revision = await self._store.commit(changes, self._record(call))
         stored = [replace(value, revision=revision) for value in put]
         replaced = [one.before for one in differences if one.before and one.after and is_replaced(one)]
         self._take_over(revision, stored, removed)

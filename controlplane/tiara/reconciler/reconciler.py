@@ -4,32 +4,45 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
 import structlog
 
-from tiara.domain.dataplane import BackendKey, ServiceKey
 from tiara.domain.errors import InvalidField, NotFound, Unavailable
 from tiara.domain.layout import OnConflict
 from tiara.domain.model import Backend, BackendStatus, Health, Pool, Protocol, Resource, VirtualService
-from tiara.domain.observed import ConnectionView, MetricsView, NodeView, PushResult, StatisticsView
+from tiara.domain.observed import (
+    ConnectionFilter,
+    ConnectionView,
+    ExplanationView,
+    FlushView,
+    MetricsView,
+    NodeView,
+    PushResult,
+    StatisticsView,
+)
+from tiara.domain.packet import PacketFlow
 from tiara.domain.plan import PlanView
 from tiara.health import Monitor, Target
 from tiara.native import NativeError, locate
 from tiara.native.values import Usage
-from tiara.planner import Seen, plan_service
+from tiara.planner import Seen
 from tiara.reconciler import report
 from tiara.reconciler.actuator import Actuator, Applied, Sighting
 from tiara.reconciler.catalogue import Catalogue
 from tiara.reconciler.census import Census
 from tiara.reconciler.configuration import Configuration, now_ms
+from tiara.reconciler.connection_watch import ConnectionWatch, ConnectionWatches, Names
+from tiara.reconciler.connections import resolve_filter
 from tiara.reconciler.draft import Draft, Room
 from tiara.reconciler.dump import Dumps
 from tiara.reconciler.events import Events
+from tiara.reconciler.explain import explain_packet
 from tiara.reconciler.memory import leave_alone
 from tiara.reconciler.notices import Notices
 from tiara.reconciler.observed import Observed
@@ -72,6 +85,7 @@ class Reconciler:
         node: str = "-",
     ) -> None:
         self.configuration = Configuration(store, catalogue, self._announced, self._room, clock_ms)
+        self.standing = self.configuration.standing
         self.feed = Feed(store, catalogue)
         self.events = Events(store, clock_ms)
         self._store = store
@@ -80,6 +94,7 @@ class Reconciler:
         self._native = ThreadPoolExecutor(1, thread_name_prefix="native")
         self._census = Census(actuator.path)
         self.dumps = Dumps(actuator.path)
+        self._connection_watches = ConnectionWatches(actuator.path)
         self._progress = Progress()
         self._observed = Observed(clock_ms)
         self._ramps = Ramps(clock_ms, self._slow_start_ms)
@@ -131,12 +146,18 @@ class Reconciler:
         task, self._task = self._task, None
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
+        await self.standing.close()
         await self._monitor.close()
         await self._notices.close()
         await self.events.close()
         await self._census.close()
         await self._run_native(self._actuator.close)
         self._native.shutdown(wait=False)
+
+    def end_watches(self) -> None:
+        """Ends all watches with ``Unavailable``, at once: a server that stops waits for none."""
+        self.feed.end()
+        self._connection_watches.end()
 
     def status(self, backend: Backend) -> BackendStatus:
         """What is seen of a backend."""
@@ -187,7 +208,22 @@ class Reconciler:
         statuses = await asyncio.to_thread(
             lambda: {(backend.pool, backend.id): self.status(backend) for backend in backends}
         )
-        return MetricsView(self.node(), statistics, statuses, count.at_s if count else None)
+        return MetricsView(
+            self.node(),
+            statistics,
+            statuses,
+            count.at_s if count else None,
+            {
+                service.id: service.max_new_connections_per_second
+                for service in self._catalogue.services.values()
+                if service.max_new_connections_per_second
+            },
+            {
+                (backend.pool, backend.id): backend.max_connections
+                for backend in backends
+                if backend.max_connections
+            },
+        )
 
     async def _counters(self, usage: Usage | None) -> StatisticsView:
         found = await self._read(lambda: report.read(self._actuator))
@@ -210,18 +246,36 @@ class Reconciler:
         return found
 
     async def list_connections(
-        self, cursor: int, limit: int, service: str, backend: tuple[str, str] | None
+        self, cursor: int, limit: int, wanted: ConnectionFilter
     ) -> tuple[list[ConnectionView], int | None]:
         """A page of connections, and the next cursor (None: the end)."""
-        services: frozenset[ServiceKey] = frozenset()
-        key: BackendKey | None = None
-        if service:
-            found = self.configuration.service(service, "virtual_service")
-            services = frozenset(spec.key for spec in plan_service(found))
-        if backend:
-            owner = self.configuration.backend(*backend, "backend")
-            key = (owner.pool, owner.id, owner.uid)
-        return await self._read(lambda: self._actuator.connections(cursor, limit, services, key))
+        resolved = resolve_filter(self.configuration, wanted)
+        return await self._read(lambda: self._actuator.connections(cursor, limit, resolved))
+
+    @asynccontextmanager
+    async def watch_connections(self, wanted: ConnectionFilter) -> AsyncIterator[ConnectionWatch]:
+        """Passes over those that the filter wants."""
+        resolved = resolve_filter(self.configuration, wanted)
+        names = Names(
+            lambda: self._read(lambda: self._actuator.native_filter(resolved)),
+            lambda found: self._read(lambda: [self._actuator.view(one) for one in found]),
+        )
+        async with self._connection_watches.open(names) as watch:
+            yield watch
+
+    async def flush_connections(self, wanted: ConnectionFilter) -> FlushView:
+        """Removes what the filter wants, a part of the table at a time: other calls get their turn."""
+        resolved = resolve_filter(self.configuration, wanted)
+        run = await self._read(lambda: self._actuator.begin_flush(resolved))
+        while not await self._read(lambda: self._actuator.step_flush(run)):
+            pass
+        done = run.view()
+        self._log.info("flushed", removed=done.removed, complete=done.complete)
+        return done
+
+    async def explain(self, packet: PacketFlow | bytes) -> ExplanationView:
+        """What the data plane would do with a client's packet, or with an Ethernet frame."""
+        return await self._read(lambda: explain_packet(self._actuator, packet))
 
     async def open_push(
         self, services: Sequence[PushService], backends: Sequence[PushBackend], on_conflict: OnConflict
@@ -378,7 +432,8 @@ class Reconciler:
             for uid in sighting.down & self._backend_by_uid.keys()
             if self._catalogue.pools[self._backend_by_uid[uid].pool].health_check
         }
-        self._observed.adopt_down(checked)
+        for uid in self._observed.adopt_down(checked):
+            self.feed.observed(self._backend_by_uid[uid])
         pools = {uid: backend.pool for uid, backend in self._backend_by_uid.items()}
         self._ramps.adopt(sighting.ramps, pools)
         await self._progress.restart()

@@ -122,7 +122,8 @@ def _at(counts: tuple[int, ...], idx: int) -> int:
 
 
 def _flow(flow: Flow, live: int | Usage | None) -> FlowView:
-    return FlowView(flow.pkts, flow.bytes, flow.connections, live if isinstance(live, int) else 0)
+    counted = flow.limit_cnt if flow.limit_cnt < 1 << 63 else 0
+    return FlowView(flow.pkts, flow.bytes, flow.connections, live if isinstance(live, int) else 0, counted)
 
 
 def _worker(worker: Worker) -> WorkerView:

@@ -86,5 +86,8 @@ class Store(Protocol):
     async def secret(self) -> bytes:
         """The 16 random bytes that key backend selection: made once, the same ever after."""
 
+    async def probe(self) -> None:
+        """Writes without changing anything. Raises as ``commit`` does."""
+
     async def close(self) -> None:
         """Ends; later calls fail."""

@@ -80,4 +80,5 @@ def _service(fields: dict[str, Any]) -> VirtualService:
         for frontend in fields["frontends"]
     )
     fields["timeouts"] = Timeouts(**fields["timeouts"])
+    fields["allow_sources"] = tuple(fields.get("allow_sources", ()))
     return VirtualService(**fields)

@@ -99,6 +99,10 @@ class SqliteStore:
         """See ``Store``."""
         return await self._run(self._secret)
 
+    async def probe(self) -> None:
+        """See ``Store``."""
+        await self._run(self._probe)
+
     async def close(self) -> None:
         """See ``Store``."""
         await asyncio.get_running_loop().run_in_executor(self._thread, self._close)
@@ -238,6 +242,18 @@ class SqliteStore:
         db.execute("INSERT OR IGNORE INTO meta VALUES ('secret', ?)", (secrets.token_bytes(16),))
         secret: bytes = db.execute("SELECT value FROM meta WHERE key = 'secret'").fetchone()[0]
         return secret
+
+    def _probe(self) -> None:
+        db = self._open_db
+        db.execute("BEGIN IMMEDIATE")
+        try:
+            # Takes pages as a resource does: an update that changes nothing needs no room
+            db.execute("INSERT INTO meta VALUES ('probe', zeroblob(8192))")
+            db.execute("DELETE FROM meta WHERE key = 'probe'")
+            db.execute("COMMIT")
+        finally:
+            if db.in_transaction:
+                db.execute("ROLLBACK")
 
     def _close(self) -> None:
         if self._db is not None:

@@ -17,8 +17,9 @@ from typing import Any
 import click
 from rich.progress import track
 
+from tiara import pcap
 from tiara.cli import output, values
-from tiara.traffic import checker, pcap
+from tiara.traffic import checker
 from tiara.traffic import script as scripts
 from tiara.traffic.link import Link, LinkError, default_route_interfaces
 

@@ -429,6 +429,7 @@ class Backend(_message.Message):
     REVISION_FIELD_NUMBER: _builtins.int
     STATUS_FIELD_NUMBER: _builtins.int
     OWNER_FIELD_NUMBER: _builtins.int
+    MAX_CONNECTIONS_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """"backendPools/{pool}/backends/{backend}" """
     uid: _builtins.str
@@ -447,6 +448,13 @@ class Backend(_message.Message):
     """Set by the server: the store's revision of the last write."""
     owner: _builtins.str
     """Set by ApplyConfiguration: who declared it. Empty: it was made by a single call."""
+    max_connections: _builtins.int
+    """Connections that it has at most, over all services and workers of a node; 0 means no limit. A new
+    one goes to another backend of the pool then; where none of 16 tries has room, its packets end in
+    the verdict backend_full. Workers that choose at the same moment may bring it up to 32 for each
+    other worker over the limit. An ended connection counts until it has expired and a sweep has
+    passed, 10 s. Pushed connections count, but are never refused.
+    """
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """Set by the server: when it was created."""
@@ -468,10 +476,11 @@ class Backend(_message.Message):
         revision: _builtins.int = ...,
         status: Global___BackendStatus | None = ...,
         owner: _builtins.str = ...,
+        max_connections: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_weight", b"_weight", "create_time", b"create_time", "status", b"status", "weight", b"weight"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_weight", b"_weight", "address", b"address", "create_time", b"create_time", "etag", b"etag", "name", b"name", "owner", b"owner", "port", b"port", "revision", b"revision", "status", b"status", "uid", b"uid", "weight", b"weight"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_weight", b"_weight", "address", b"address", "create_time", b"create_time", "etag", b"etag", "max_connections", b"max_connections", "name", b"name", "owner", b"owner", "port", b"port", "revision", b"revision", "status", b"status", "uid", b"uid", "weight", b"weight"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__weight: _TypeAlias = _typing.Literal["weight"]  # noqa: Y015
     _WhichOneofArgType__weight: _TypeAlias = _typing.Literal["_weight", b"_weight"]  # noqa: Y015

@@ -219,6 +219,9 @@ class ListConnectionsRequest(_message.Message):
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     VIRTUAL_SERVICE_FIELD_NUMBER: _builtins.int
     BACKEND_FIELD_NUMBER: _builtins.int
+    CLIENT_PREFIX_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    MIN_IDLE_FIELD_NUMBER: _builtins.int
     page_size: _builtins.int
     """At most 1000. 0 means 100."""
     page_token: _builtins.str
@@ -227,6 +230,14 @@ class ListConnectionsRequest(_message.Message):
     """"virtualServices/{service}"; empty means any."""
     backend: _builtins.str
     """"backendPools/{pool}/backends/{backend}"; empty means any."""
+    client_prefix: _builtins.str
+    """IPv4 prefix in canonical text, as "198.18.0.0/16"; empty means any client."""
+    state: Global___ConnectionState.ValueType
+    """Unspecified means any."""
+    @_builtins.property
+    def min_idle(self) -> _duration_pb2.Duration:
+        """At least so long without a packet, rounded up to whole seconds. 0 means any."""
+
     def __init__(
         self,
         *,
@@ -234,10 +245,13 @@ class ListConnectionsRequest(_message.Message):
         page_token: _builtins.str = ...,
         virtual_service: _builtins.str = ...,
         backend: _builtins.str = ...,
+        client_prefix: _builtins.str = ...,
+        state: Global___ConnectionState.ValueType = ...,
+        min_idle: _duration_pb2.Duration | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["min_idle", b"min_idle"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["backend", b"backend", "page_size", b"page_size", "page_token", b"page_token", "virtual_service", b"virtual_service"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["backend", b"backend", "client_prefix", b"client_prefix", "min_idle", b"min_idle", "page_size", b"page_size", "page_token", b"page_token", "state", b"state", "virtual_service", b"virtual_service"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -270,6 +284,168 @@ class ListConnectionsResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ListConnectionsResponse: _TypeAlias = ListConnectionsResponse  # noqa: Y015
+
+@_typing.final
+class WatchConnectionsRequest(_message.Message):
+    """Follows the connections that a filter fits; weakly consistent: what comes and goes between two passes
+    over the table is not seen. At most 10,000 may fit: RESOURCE_EXHAUSTED otherwise.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VIRTUAL_SERVICE_FIELD_NUMBER: _builtins.int
+    BACKEND_FIELD_NUMBER: _builtins.int
+    CLIENT_PREFIX_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    MIN_IDLE_FIELD_NUMBER: _builtins.int
+    INTERVAL_FIELD_NUMBER: _builtins.int
+    virtual_service: _builtins.str
+    """"virtualServices/{service}"; empty means any."""
+    backend: _builtins.str
+    """"backendPools/{pool}/backends/{backend}"; empty means any."""
+    client_prefix: _builtins.str
+    """IPv4 prefix in canonical text; empty means any client."""
+    state: Global___ConnectionState.ValueType
+    """Unspecified means any."""
+    @_builtins.property
+    def min_idle(self) -> _duration_pb2.Duration:
+        """At least so long without a packet, rounded up to whole seconds. 0 means any."""
+
+    @_builtins.property
+    def interval(self) -> _duration_pb2.Duration:
+        """Between two passes, 0.1 s to 300 s; at least as long as a pass takes. Unset means 1 s."""
+
+    def __init__(
+        self,
+        *,
+        virtual_service: _builtins.str = ...,
+        backend: _builtins.str = ...,
+        client_prefix: _builtins.str = ...,
+        state: Global___ConnectionState.ValueType = ...,
+        min_idle: _duration_pb2.Duration | None = ...,
+        interval: _duration_pb2.Duration | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["interval", b"interval", "min_idle", b"min_idle"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["backend", b"backend", "client_prefix", b"client_prefix", "interval", b"interval", "min_idle", b"min_idle", "state", b"state", "virtual_service", b"virtual_service"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WatchConnectionsRequest: _TypeAlias = WatchConnectionsRequest  # noqa: Y015
+
+@_typing.final
+class WatchConnectionsResponse(_message.Message):
+    """What differs from the pass before; one or more for each pass."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ADDED_FIELD_NUMBER: _builtins.int
+    CHANGED_FIELD_NUMBER: _builtins.int
+    GONE_FIELD_NUMBER: _builtins.int
+    COMPLETE_FIELD_NUMBER: _builtins.int
+    complete: _builtins.bool
+    """True: ends the pass. Comes after each pass, also where nothing differs."""
+    @_builtins.property
+    def added(self) -> _containers.RepeatedCompositeFieldContainer[Global___Connection]:
+        """Fit now and did not before; in the first pass all that fit. At most 1000 in all three."""
+
+    @_builtins.property
+    def changed(self) -> _containers.RepeatedCompositeFieldContainer[Global___Connection]:
+        """Have another state or backend."""
+
+    @_builtins.property
+    def gone(self) -> _containers.RepeatedCompositeFieldContainer[Global___Connection]:
+        """Are gone, or do not fit any more; as they were last seen."""
+
+    def __init__(
+        self,
+        *,
+        added: _abc.Iterable[Global___Connection] | None = ...,
+        changed: _abc.Iterable[Global___Connection] | None = ...,
+        gone: _abc.Iterable[Global___Connection] | None = ...,
+        complete: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["added", b"added", "changed", b"changed", "complete", b"complete", "gone", b"gone"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WatchConnectionsResponse: _TypeAlias = WatchConnectionsResponse  # noqa: Y015
+
+@_typing.final
+class FlushConnectionsRequest(_message.Message):
+    """Removes connections from the table: their next packets are as a new client's. All parts that are set
+    must fit; without any, `all` must be true.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VIRTUAL_SERVICE_FIELD_NUMBER: _builtins.int
+    BACKEND_FIELD_NUMBER: _builtins.int
+    CLIENT_PREFIX_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    MIN_IDLE_FIELD_NUMBER: _builtins.int
+    ALL_FIELD_NUMBER: _builtins.int
+    virtual_service: _builtins.str
+    """"virtualServices/{service}"; empty means any."""
+    backend: _builtins.str
+    """"backendPools/{pool}/backends/{backend}"; empty means any."""
+    client_prefix: _builtins.str
+    """IPv4 prefix in canonical text; empty means any client."""
+    state: Global___ConnectionState.ValueType
+    """Unspecified means any."""
+    all: _builtins.bool
+    """True with no filter: every connection of this node. False then is refused, and so is true with one."""
+    @_builtins.property
+    def min_idle(self) -> _duration_pb2.Duration:
+        """At least so long without a packet, rounded up to whole seconds. 0 means any."""
+
+    def __init__(
+        self,
+        *,
+        virtual_service: _builtins.str = ...,
+        backend: _builtins.str = ...,
+        client_prefix: _builtins.str = ...,
+        state: Global___ConnectionState.ValueType = ...,
+        min_idle: _duration_pb2.Duration | None = ...,
+        all: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["min_idle", b"min_idle"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["all", b"all", "backend", b"backend", "client_prefix", b"client_prefix", "min_idle", b"min_idle", "state", b"state", "virtual_service", b"virtual_service"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FlushConnectionsRequest: _TypeAlias = FlushConnectionsRequest  # noqa: Y015
+
+@_typing.final
+class FlushConnectionsResponse(_message.Message):
+    """They are gone."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REMOVED_FIELD_NUMBER: _builtins.int
+    COMPLETE_FIELD_NUMBER: _builtins.int
+    removed: _builtins.int
+    """How many were removed."""
+    complete: _builtins.bool
+    """True: none that was in the table all the while is left. False where entries moved faster than the
+    table could be gone through; flush again.
+    """
+    def __init__(
+        self,
+        *,
+        removed: _builtins.int = ...,
+        complete: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["complete", b"complete", "removed", b"removed"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FlushConnectionsResponse: _TypeAlias = FlushConnectionsResponse  # noqa: Y015
 
 @_typing.final
 class PackedHeader(_message.Message):

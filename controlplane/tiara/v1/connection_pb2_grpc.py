@@ -55,6 +55,16 @@ class ConnectionServiceStub:
                 request_serializer=tiara_dot_v1_dot_connection__pb2.ListConnectionsRequest.SerializeToString,
                 response_deserializer=tiara_dot_v1_dot_connection__pb2.ListConnectionsResponse.FromString,
                 _registered_method=True)
+        self.WatchConnections = channel.unary_stream(
+                '/tiara.v1.ConnectionService/WatchConnections',
+                request_serializer=tiara_dot_v1_dot_connection__pb2.WatchConnectionsRequest.SerializeToString,
+                response_deserializer=tiara_dot_v1_dot_connection__pb2.WatchConnectionsResponse.FromString,
+                _registered_method=True)
+        self.FlushConnections = channel.unary_unary(
+                '/tiara.v1.ConnectionService/FlushConnections',
+                request_serializer=tiara_dot_v1_dot_connection__pb2.FlushConnectionsRequest.SerializeToString,
+                response_deserializer=tiara_dot_v1_dot_connection__pb2.FlushConnectionsResponse.FromString,
+                _registered_method=True)
 
 
 class ConnectionServiceServicer:
@@ -90,6 +100,20 @@ class ConnectionServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def WatchConnections(self, request, context):
+        """Those that a filter fits, and what becomes of them from then on.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def FlushConnections(self, request, context):
+        """Removes those that a filter fits, while packets go on.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_ConnectionServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -112,6 +136,16 @@ def add_ConnectionServiceServicer_to_server(servicer, server):
                     servicer.ListConnections,
                     request_deserializer=tiara_dot_v1_dot_connection__pb2.ListConnectionsRequest.FromString,
                     response_serializer=tiara_dot_v1_dot_connection__pb2.ListConnectionsResponse.SerializeToString,
+            ),
+            'WatchConnections': grpc.unary_stream_rpc_method_handler(
+                    servicer.WatchConnections,
+                    request_deserializer=tiara_dot_v1_dot_connection__pb2.WatchConnectionsRequest.FromString,
+                    response_serializer=tiara_dot_v1_dot_connection__pb2.WatchConnectionsResponse.SerializeToString,
+            ),
+            'FlushConnections': grpc.unary_unary_rpc_method_handler(
+                    servicer.FlushConnections,
+                    request_deserializer=tiara_dot_v1_dot_connection__pb2.FlushConnectionsRequest.FromString,
+                    response_serializer=tiara_dot_v1_dot_connection__pb2.FlushConnectionsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -223,6 +257,60 @@ class ConnectionService:
             '/tiara.v1.ConnectionService/ListConnections',
             tiara_dot_v1_dot_connection__pb2.ListConnectionsRequest.SerializeToString,
             tiara_dot_v1_dot_connection__pb2.ListConnectionsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def WatchConnections(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/tiara.v1.ConnectionService/WatchConnections',
+            tiara_dot_v1_dot_connection__pb2.WatchConnectionsRequest.SerializeToString,
+            tiara_dot_v1_dot_connection__pb2.WatchConnectionsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def FlushConnections(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tiara.v1.ConnectionService/FlushConnections',
+            tiara_dot_v1_dot_connection__pb2.FlushConnectionsRequest.SerializeToString,
+            tiara_dot_v1_dot_connection__pb2.FlushConnectionsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -43,6 +43,10 @@ class ConnectionServiceStub:
     """Looks one up."""
     ListConnections: _grpc.UnaryUnaryMultiCallable[_connection_pb2.ListConnectionsRequest, _connection_pb2.ListConnectionsResponse]
     """Lists them."""
+    WatchConnections: _grpc.UnaryStreamMultiCallable[_connection_pb2.WatchConnectionsRequest, _connection_pb2.WatchConnectionsResponse]
+    """Those that a filter fits, and what becomes of them from then on."""
+    FlushConnections: _grpc.UnaryUnaryMultiCallable[_connection_pb2.FlushConnectionsRequest, _connection_pb2.FlushConnectionsResponse]
+    """Removes those that a filter fits, while packets go on."""
 
 @_typing.type_check_only
 class ConnectionServiceAsyncStub(ConnectionServiceStub):
@@ -59,6 +63,10 @@ class ConnectionServiceAsyncStub(ConnectionServiceStub):
     """Looks one up."""
     ListConnections: _aio.UnaryUnaryMultiCallable[_connection_pb2.ListConnectionsRequest, _connection_pb2.ListConnectionsResponse]  # type: ignore[assignment]
     """Lists them."""
+    WatchConnections: _aio.UnaryStreamMultiCallable[_connection_pb2.WatchConnectionsRequest, _connection_pb2.WatchConnectionsResponse]  # type: ignore[assignment]
+    """Those that a filter fits, and what becomes of them from then on."""
+    FlushConnections: _aio.UnaryUnaryMultiCallable[_connection_pb2.FlushConnectionsRequest, _connection_pb2.FlushConnectionsResponse]  # type: ignore[assignment]
+    """Removes those that a filter fits, while packets go on."""
 
 class ConnectionServiceServicer(metaclass=_abc_1.ABCMeta):
     """The connection table of this node."""
@@ -96,5 +104,21 @@ class ConnectionServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_connection_pb2.ListConnectionsResponse, _abc.Awaitable[_connection_pb2.ListConnectionsResponse]]:
         """Lists them."""
+
+    @_abc_1.abstractmethod
+    def WatchConnections(
+        self,
+        request: _connection_pb2.WatchConnectionsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_connection_pb2.WatchConnectionsResponse], _abc.AsyncIterator[_connection_pb2.WatchConnectionsResponse]]:
+        """Those that a filter fits, and what becomes of them from then on."""
+
+    @_abc_1.abstractmethod
+    def FlushConnections(
+        self,
+        request: _connection_pb2.FlushConnectionsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_connection_pb2.FlushConnectionsResponse, _abc.Awaitable[_connection_pb2.FlushConnectionsResponse]]:
+        """Removes those that a filter fits, while packets go on."""
 
 def add_ConnectionServiceServicer_to_server(servicer: ConnectionServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

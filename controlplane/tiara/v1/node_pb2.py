@@ -23,41 +23,48 @@ _sym_db = _symbol_database.Default()
 
 
 from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
+from tiara.v1 import bounds_pb2 as tiara_dot_v1_dot_bounds__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x13tiara/v1/node.proto\x12\x08tiara.v1\x1a\x1egoogle/protobuf/duration.proto\"\xde\x03\n\x04Node\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\x19\n\x11\x64\x61taplane_version\x18\x03 \x01(\t\x12\x11\n\tlayout_id\x18\x04 \x01(\t\x12\x16\n\x0e\x64\x61taplane_live\x18\x05 \x01(\x08\x12\x18\n\x10\x64\x61taplane_starts\x18\x06 \x01(\x04\x12\x30\n\rfirst_forward\x18\x07 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x12\n\npage_bytes\x18\x08 \x01(\r\x12\x15\n\rsegment_bytes\x18\t \x01(\x04\x12\x16\n\x0eworkers_online\x18\n \x01(\r\x12\x17\n\x0fstored_revision\x18\x0b \x01(\x04\x12\x18\n\x10\x61pplied_revision\x18\x0c \x01(\x04\x12\x12\n\ngeneration\x18\r \x01(\x04\x12\x1b\n\x13generations_waiting\x18\x0e \x01(\r\x12\x1c\n\x14quarantined_services\x18\x0f \x01(\r\x12\x1c\n\x14quarantined_backends\x18\x10 \x01(\r\x12\x1a\n\x12not_applied_reason\x18\x11 \x01(\t\x12\x0f\n\x07\x61\x64\x64ress\x18\x12 \x01(\t\x12\x15\n\rworkers_awake\x18\x13 \x01(\r\"\x1e\n\x0eGetNodeRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"R\n\x12WaitAppliedRequest\x12\x10\n\x08revision\x18\x01 \x01(\x04\x12*\n\x07timeout\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\"C\n\x13WaitAppliedResponse\x12\x18\n\x10\x61pplied_revision\x18\x01 \x01(\x04\x12\x12\n\ngeneration\x18\x02 \x01(\x04\"1\n\x14GetStatisticsRequest\x12\x19\n\x11\x63ount_connections\x18\x01 \x01(\x08\"\xfc\x03\n\nStatistics\x12\x34\n\x08verdicts\x18\x01 \x03(\x0b\x32\".tiara.v1.Statistics.VerdictsEntry\x12\x30\n\x06\x65vents\x18\x02 \x03(\x0b\x32 .tiara.v1.Statistics.EventsEntry\x12\x12\n\nrx_packets\x18\x03 \x01(\x04\x12\x10\n\x08rx_bytes\x18\x04 \x01(\x04\x12\x12\n\ntx_packets\x18\x05 \x01(\x04\x12\x10\n\x08tx_bytes\x18\x06 \x01(\x04\x12\x13\n\x0b\x63onnections\x18\x07 \x01(\x04\x12\x1b\n\x13\x63onnection_capacity\x18\x08 \x01(\x04\x12\x1d\n\x15\x64iffer_from_selection\x18\t \x01(\x04\x12-\n\x08services\x18\n \x03(\x0b\x32\x1b.tiara.v1.ServiceStatistics\x12-\n\x08\x62\x61\x63kends\x18\x0b \x03(\x0b\x32\x1b.tiara.v1.BackendStatistics\x12+\n\x07workers\x18\x0c \x03(\x0b\x32\x1a.tiara.v1.WorkerStatistics\x1a/\n\rVerdictsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x04:\x02\x38\x01\x1a-\n\x0b\x45ventsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x04:\x02\x38\x01\"\x8e\x01\n\x11ServiceStatistics\x12\x17\n\x0fvirtual_service\x18\x01 \x01(\t\x12\x10\n\x08\x66rontend\x18\x02 \x01(\t\x12\x0f\n\x07packets\x18\x03 \x01(\x04\x12\r\n\x05\x62ytes\x18\x04 \x01(\x04\x12\x19\n\x11\x63onnections_total\x18\x05 \x01(\x04\x12\x13\n\x0b\x63onnections\x18\x06 \x01(\x04\"\x8a\x01\n\x11\x42\x61\x63kendStatistics\x12\x0f\n\x07\x62\x61\x63kend\x18\x01 \x01(\t\x12\x0f\n\x07packets\x18\x02 \x01(\x04\x12\r\n\x05\x62ytes\x18\x03 \x01(\x04\x12\x19\n\x11\x63onnections_total\x18\x04 \x01(\x04\x12\x13\n\x0b\x63onnections\x18\x05 \x01(\x04\x12\x14\n\x0cwanted_share\x18\x06 \x01(\x01\"Z\n\x10WorkerStatistics\x12\x0e\n\x06worker\x18\x01 \x01(\r\x12\x12\n\ngeneration\x18\x02 \x01(\x04\x12\x0e\n\x06\x62ursts\x18\x03 \x01(\x04\x12\x12\n\nbusy_share\x18\x04 \x01(\x01\x32\xd5\x01\n\x0bNodeService\x12\x33\n\x07GetNode\x12\x18.tiara.v1.GetNodeRequest\x1a\x0e.tiara.v1.Node\x12J\n\x0bWaitApplied\x12\x1c.tiara.v1.WaitAppliedRequest\x1a\x1d.tiara.v1.WaitAppliedResponse\x12\x45\n\rGetStatistics\x12\x1e.tiara.v1.GetStatisticsRequest\x1a\x14.tiara.v1.Statisticsb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x13tiara/v1/node.proto\x12\x08tiara.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x15tiara/v1/bounds.proto\"\xde\x03\n\x04Node\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\x19\n\x11\x64\x61taplane_version\x18\x03 \x01(\t\x12\x11\n\tlayout_id\x18\x04 \x01(\t\x12\x16\n\x0e\x64\x61taplane_live\x18\x05 \x01(\x08\x12\x18\n\x10\x64\x61taplane_starts\x18\x06 \x01(\x04\x12\x30\n\rfirst_forward\x18\x07 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x12\n\npage_bytes\x18\x08 \x01(\r\x12\x15\n\rsegment_bytes\x18\t \x01(\x04\x12\x16\n\x0eworkers_online\x18\n \x01(\r\x12\x17\n\x0fstored_revision\x18\x0b \x01(\x04\x12\x18\n\x10\x61pplied_revision\x18\x0c \x01(\x04\x12\x12\n\ngeneration\x18\r \x01(\x04\x12\x1b\n\x13generations_waiting\x18\x0e \x01(\r\x12\x1c\n\x14quarantined_services\x18\x0f \x01(\r\x12\x1c\n\x14quarantined_backends\x18\x10 \x01(\r\x12\x1a\n\x12not_applied_reason\x18\x11 \x01(\t\x12\x0f\n\x07\x61\x64\x64ress\x18\x12 \x01(\t\x12\x15\n\rworkers_awake\x18\x13 \x01(\r\"\'\n\x0eGetNodeRequest\x12\x15\n\x04name\x18\x01 \x01(\tB\x07\xca\x8c\x19\x03(\x80\x02\"n\n\x12WaitAppliedRequest\x12\"\n\x08revision\x18\x01 \x01(\x04\x42\x10\xca\x8c\x19\x0c\x18\x00 \xff\xff\xff\xff\xff\xff\xff\xff\x7f\x12\x34\n\x07timeout\x18\x02 \x01(\x0b\x32\x19.google.protobuf.DurationB\x08\xca\x8c\x19\x04@\xe0\xa7\x12\"C\n\x13WaitAppliedResponse\x12\x18\n\x10\x61pplied_revision\x18\x01 \x01(\x04\x12\x12\n\ngeneration\x18\x02 \x01(\x04\"1\n\x14GetStatisticsRequest\x12\x19\n\x11\x63ount_connections\x18\x01 \x01(\x08\"\xfc\x03\n\nStatistics\x12\x34\n\x08verdicts\x18\x01 \x03(\x0b\x32\".tiara.v1.Statistics.VerdictsEntry\x12\x30\n\x06\x65vents\x18\x02 \x03(\x0b\x32 .tiara.v1.Statistics.EventsEntry\x12\x12\n\nrx_packets\x18\x03 \x01(\x04\x12\x10\n\x08rx_bytes\x18\x04 \x01(\x04\x12\x12\n\ntx_packets\x18\x05 \x01(\x04\x12\x10\n\x08tx_bytes\x18\x06 \x01(\x04\x12\x13\n\x0b\x63onnections\x18\x07 \x01(\x04\x12\x1b\n\x13\x63onnection_capacity\x18\x08 \x01(\x04\x12\x1d\n\x15\x64iffer_from_selection\x18\t \x01(\x04\x12-\n\x08services\x18\n \x03(\x0b\x32\x1b.tiara.v1.ServiceStatistics\x12-\n\x08\x62\x61\x63kends\x18\x0b \x03(\x0b\x32\x1b.tiara.v1.BackendStatistics\x12+\n\x07workers\x18\x0c \x03(\x0b\x32\x1a.tiara.v1.WorkerStatistics\x1a/\n\rVerdictsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x04:\x02\x38\x01\x1a-\n\x0b\x45ventsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x04:\x02\x38\x01\"\xa7\x01\n\x11ServiceStatistics\x12\x17\n\x0fvirtual_service\x18\x01 \x01(\t\x12\x10\n\x08\x66rontend\x18\x02 \x01(\t\x12\x0f\n\x07packets\x18\x03 \x01(\x04\x12\r\n\x05\x62ytes\x18\x04 \x01(\x04\x12\x19\n\x11\x63onnections_total\x18\x05 \x01(\x04\x12\x13\n\x0b\x63onnections\x18\x06 \x01(\x04\x12\x17\n\x0frefused_packets\x18\x07 \x01(\x04\"\xa7\x01\n\x11\x42\x61\x63kendStatistics\x12\x0f\n\x07\x62\x61\x63kend\x18\x01 \x01(\t\x12\x0f\n\x07packets\x18\x02 \x01(\x04\x12\r\n\x05\x62ytes\x18\x03 \x01(\x04\x12\x19\n\x11\x63onnections_total\x18\x04 \x01(\x04\x12\x13\n\x0b\x63onnections\x18\x05 \x01(\x04\x12\x14\n\x0cwanted_share\x18\x06 \x01(\x01\x12\x1b\n\x13tracked_connections\x18\x07 \x01(\x04\"Z\n\x10WorkerStatistics\x12\x0e\n\x06worker\x18\x01 \x01(\r\x12\x12\n\ngeneration\x18\x02 \x01(\x04\x12\x0e\n\x06\x62ursts\x18\x03 \x01(\x04\x12\x12\n\nbusy_share\x18\x04 \x01(\x01\x32\xd5\x01\n\x0bNodeService\x12\x33\n\x07GetNode\x12\x18.tiara.v1.GetNodeRequest\x1a\x0e.tiara.v1.Node\x12J\n\x0bWaitApplied\x12\x1c.tiara.v1.WaitAppliedRequest\x1a\x1d.tiara.v1.WaitAppliedResponse\x12\x45\n\rGetStatistics\x12\x1e.tiara.v1.GetStatisticsRequest\x1a\x14.tiara.v1.Statisticsb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'tiara.v1.node_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
+  _globals['_GETNODEREQUEST'].fields_by_name['name']._loaded_options = None
+  _globals['_GETNODEREQUEST'].fields_by_name['name']._serialized_options = b'\312\214\031\003(\200\002'
+  _globals['_WAITAPPLIEDREQUEST'].fields_by_name['revision']._loaded_options = None
+  _globals['_WAITAPPLIEDREQUEST'].fields_by_name['revision']._serialized_options = b'\312\214\031\014\030\000 \377\377\377\377\377\377\377\377\177'
+  _globals['_WAITAPPLIEDREQUEST'].fields_by_name['timeout']._loaded_options = None
+  _globals['_WAITAPPLIEDREQUEST'].fields_by_name['timeout']._serialized_options = b'\312\214\031\004@\340\247\022'
   _globals['_STATISTICS_VERDICTSENTRY']._loaded_options = None
   _globals['_STATISTICS_VERDICTSENTRY']._serialized_options = b'8\001'
   _globals['_STATISTICS_EVENTSENTRY']._loaded_options = None
   _globals['_STATISTICS_EVENTSENTRY']._serialized_options = b'8\001'
-  _globals['_NODE']._serialized_start=66
-  _globals['_NODE']._serialized_end=544
-  _globals['_GETNODEREQUEST']._serialized_start=546
-  _globals['_GETNODEREQUEST']._serialized_end=576
-  _globals['_WAITAPPLIEDREQUEST']._serialized_start=578
-  _globals['_WAITAPPLIEDREQUEST']._serialized_end=660
-  _globals['_WAITAPPLIEDRESPONSE']._serialized_start=662
-  _globals['_WAITAPPLIEDRESPONSE']._serialized_end=729
-  _globals['_GETSTATISTICSREQUEST']._serialized_start=731
-  _globals['_GETSTATISTICSREQUEST']._serialized_end=780
-  _globals['_STATISTICS']._serialized_start=783
-  _globals['_STATISTICS']._serialized_end=1291
-  _globals['_STATISTICS_VERDICTSENTRY']._serialized_start=1197
-  _globals['_STATISTICS_VERDICTSENTRY']._serialized_end=1244
-  _globals['_STATISTICS_EVENTSENTRY']._serialized_start=1246
-  _globals['_STATISTICS_EVENTSENTRY']._serialized_end=1291
-  _globals['_SERVICESTATISTICS']._serialized_start=1294
-  _globals['_SERVICESTATISTICS']._serialized_end=1436
-  _globals['_BACKENDSTATISTICS']._serialized_start=1439
-  _globals['_BACKENDSTATISTICS']._serialized_end=1577
-  _globals['_WORKERSTATISTICS']._serialized_start=1579
-  _globals['_WORKERSTATISTICS']._serialized_end=1669
-  _globals['_NODESERVICE']._serialized_start=1672
-  _globals['_NODESERVICE']._serialized_end=1885
+  _globals['_NODE']._serialized_start=89
+  _globals['_NODE']._serialized_end=567
+  _globals['_GETNODEREQUEST']._serialized_start=569
+  _globals['_GETNODEREQUEST']._serialized_end=608
+  _globals['_WAITAPPLIEDREQUEST']._serialized_start=610
+  _globals['_WAITAPPLIEDREQUEST']._serialized_end=720
+  _globals['_WAITAPPLIEDRESPONSE']._serialized_start=722
+  _globals['_WAITAPPLIEDRESPONSE']._serialized_end=789
+  _globals['_GETSTATISTICSREQUEST']._serialized_start=791
+  _globals['_GETSTATISTICSREQUEST']._serialized_end=840
+  _globals['_STATISTICS']._serialized_start=843
+  _globals['_STATISTICS']._serialized_end=1351
+  _globals['_STATISTICS_VERDICTSENTRY']._serialized_start=1257
+  _globals['_STATISTICS_VERDICTSENTRY']._serialized_end=1304
+  _globals['_STATISTICS_EVENTSENTRY']._serialized_start=1306
+  _globals['_STATISTICS_EVENTSENTRY']._serialized_end=1351
+  _globals['_SERVICESTATISTICS']._serialized_start=1354
+  _globals['_SERVICESTATISTICS']._serialized_end=1521
+  _globals['_BACKENDSTATISTICS']._serialized_start=1524
+  _globals['_BACKENDSTATISTICS']._serialized_end=1691
+  _globals['_WORKERSTATISTICS']._serialized_start=1693
+  _globals['_WORKERSTATISTICS']._serialized_end=1783
+  _globals['_NODESERVICE']._serialized_start=1786
+  _globals['_NODESERVICE']._serialized_end=1999
 # @@protoc_insertion_point(module_scope)

@@ -343,6 +343,7 @@ class ServiceStatistics(_message.Message):
     BYTES_FIELD_NUMBER: _builtins.int
     CONNECTIONS_TOTAL_FIELD_NUMBER: _builtins.int
     CONNECTIONS_FIELD_NUMBER: _builtins.int
+    REFUSED_PACKETS_FIELD_NUMBER: _builtins.int
     virtual_service: _builtins.str
     """"virtualServices/{service}" """
     frontend: _builtins.str
@@ -355,6 +356,8 @@ class ServiceStatistics(_message.Message):
     """New connections."""
     connections: _builtins.int
     """Live connections; 0 unless counted."""
+    refused_packets: _builtins.int
+    """Packets that the service's limits refused: source_denied, rate_limited, backend_full."""
     def __init__(
         self,
         *,
@@ -364,10 +367,11 @@ class ServiceStatistics(_message.Message):
         bytes: _builtins.int = ...,
         connections_total: _builtins.int = ...,
         connections: _builtins.int = ...,
+        refused_packets: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["bytes", b"bytes", "connections", b"connections", "connections_total", b"connections_total", "frontend", b"frontend", "packets", b"packets", "virtual_service", b"virtual_service"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bytes", b"bytes", "connections", b"connections", "connections_total", b"connections_total", "frontend", b"frontend", "packets", b"packets", "refused_packets", b"refused_packets", "virtual_service", b"virtual_service"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -385,6 +389,7 @@ class BackendStatistics(_message.Message):
     CONNECTIONS_TOTAL_FIELD_NUMBER: _builtins.int
     CONNECTIONS_FIELD_NUMBER: _builtins.int
     WANTED_SHARE_FIELD_NUMBER: _builtins.int
+    TRACKED_CONNECTIONS_FIELD_NUMBER: _builtins.int
     backend: _builtins.str
     """"backendPools/{pool}/backends/{backend}" """
     packets: _builtins.int
@@ -397,6 +402,10 @@ class BackendStatistics(_message.Message):
     """Live connections; 0 unless counted."""
     wanted_share: _builtins.float
     """Share of the rows of its pool's selection table, 0 to 1: what new connections should get."""
+    tracked_connections: _builtins.int
+    """Connections as the packet path counts them, expired ones until a sweep has passed: what
+    max_connections is compared with. Never scans the table.
+    """
     def __init__(
         self,
         *,
@@ -406,10 +415,11 @@ class BackendStatistics(_message.Message):
         connections_total: _builtins.int = ...,
         connections: _builtins.int = ...,
         wanted_share: _builtins.float = ...,
+        tracked_connections: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["backend", b"backend", "bytes", b"bytes", "connections", b"connections", "connections_total", b"connections_total", "packets", b"packets", "wanted_share", b"wanted_share"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["backend", b"backend", "bytes", b"bytes", "connections", b"connections", "connections_total", b"connections_total", "packets", b"packets", "tracked_connections", b"tracked_connections", "wanted_share", b"wanted_share"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

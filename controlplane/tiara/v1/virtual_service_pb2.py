@@ -26,35 +26,90 @@ from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb
 from google.protobuf import empty_pb2 as google_dot_protobuf_dot_empty__pb2
 from google.protobuf import field_mask_pb2 as google_dot_protobuf_dot_field__mask__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
+from tiara.v1 import bounds_pb2 as tiara_dot_v1_dot_bounds__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1etiara/v1/virtual_service.proto\x12\x08tiara.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1bgoogle/protobuf/empty.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xf4\x01\n\x0eVirtualService\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0b\n\x03uid\x18\x02 \x01(\t\x12%\n\tfrontends\x18\x03 \x03(\x0b\x32\x12.tiara.v1.Frontend\x12\x14\n\x0c\x62\x61\x63kend_pool\x18\x04 \x01(\t\x12$\n\x08timeouts\x18\x05 \x01(\x0b\x32\x12.tiara.v1.Timeouts\x12\x0c\n\x04\x65tag\x18\x06 \x01(\t\x12/\n\x0b\x63reate_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08revision\x18\x08 \x01(\x04\x12\r\n\x05owner\x18\t \x01(\tJ\x04\x08\x14\x10\x1e\"O\n\x08\x46rontend\x12\x0f\n\x07\x61\x64\x64ress\x18\x01 \x01(\t\x12$\n\x08protocol\x18\x02 \x01(\x0e\x32\x12.tiara.v1.Protocol\x12\x0c\n\x04port\x18\x03 \x01(\r\"\xc2\x01\n\x08Timeouts\x12*\n\x07tcp_new\x18\x01 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x32\n\x0ftcp_established\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12.\n\x0btcp_closing\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12&\n\x03udp\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\"\x97\x01\n\x1b\x43reateVirtualServiceRequest\x12\x1a\n\x12virtual_service_id\x18\x01 \x01(\t\x12\x31\n\x0fvirtual_service\x18\x02 \x01(\x0b\x32\x18.tiara.v1.VirtualService\x12\x12\n\nrequest_id\x18\x03 \x01(\t\x12\x15\n\rvalidate_only\x18\x04 \x01(\x08\"(\n\x18GetVirtualServiceRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"C\n\x1aListVirtualServicesRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"j\n\x1bListVirtualServicesResponse\x12\x32\n\x10virtual_services\x18\x01 \x03(\x0b\x32\x18.tiara.v1.VirtualService\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xac\x01\n\x1bUpdateVirtualServiceRequest\x12\x31\n\x0fvirtual_service\x18\x01 \x01(\x0b\x32\x18.tiara.v1.VirtualService\x12/\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\x12\x12\n\nrequest_id\x18\x03 \x01(\t\x12\x15\n\rvalidate_only\x18\x04 \x01(\x08\"d\n\x1b\x44\x65leteVirtualServiceRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04\x65tag\x18\x02 \x01(\t\x12\x12\n\nrequest_id\x18\x03 \x01(\t\x12\x15\n\rvalidate_only\x18\x04 \x01(\x08*H\n\x08Protocol\x12\x18\n\x14PROTOCOL_UNSPECIFIED\x10\x00\x12\x10\n\x0cPROTOCOL_TCP\x10\x01\x12\x10\n\x0cPROTOCOL_UDP\x10\x02\x32\xd7\x03\n\x15VirtualServiceService\x12W\n\x14\x43reateVirtualService\x12%.tiara.v1.CreateVirtualServiceRequest\x1a\x18.tiara.v1.VirtualService\x12Q\n\x11GetVirtualService\x12\".tiara.v1.GetVirtualServiceRequest\x1a\x18.tiara.v1.VirtualService\x12\x62\n\x13ListVirtualServices\x12$.tiara.v1.ListVirtualServicesRequest\x1a%.tiara.v1.ListVirtualServicesResponse\x12W\n\x14UpdateVirtualService\x12%.tiara.v1.UpdateVirtualServiceRequest\x1a\x18.tiara.v1.VirtualService\x12U\n\x14\x44\x65leteVirtualService\x12%.tiara.v1.DeleteVirtualServiceRequest\x1a\x16.google.protobuf.Emptyb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1etiara/v1/virtual_service.proto\x12\x08tiara.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1bgoogle/protobuf/empty.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x15tiara/v1/bounds.proto\"\xb9\x03\n\x0eVirtualService\x12-\n\x04name\x18\x01 \x01(\tB\x1f\xca\x8c\x19\x1bZ\x19virtualServices/{service}\x12\x13\n\x03uid\x18\x02 \x01(\tB\x06\xca\x8c\x19\x02P\x02\x12\x30\n\tfrontends\x18\x03 \x03(\x0b\x32\x12.tiara.v1.FrontendB\t\xca\x8c\x19\x05\x08\x01\x30\x80\x02\x12\x31\n\x0c\x62\x61\x63kend_pool\x18\x04 \x01(\tB\x1b\xca\x8c\x19\x17\x08\x01Z\x13\x62\x61\x63kendPools/{pool}\x12$\n\x08timeouts\x18\x05 \x01(\x0b\x32\x12.tiara.v1.Timeouts\x12\x14\n\x04\x65tag\x18\x06 \x01(\tB\x06\xca\x8c\x19\x02(@\x12/\n\x0b\x63reate_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\"\n\x08revision\x18\x08 \x01(\x04\x42\x10\xca\x8c\x19\x0c\x18\x00 \xff\xff\xff\xff\xff\xff\xff\xff\x7f\x12\x15\n\x05owner\x18\t \x01(\tB\x06\xca\x8c\x19\x02P\x01\x12 \n\rallow_sources\x18\x14 \x03(\tB\t\xca\x8c\x19\x05(\x12\x30\x80\x08\x12.\n\x1emax_new_connections_per_second\x18\x15 \x01(\rB\x06\xca\x8c\x19\x02\x10\x01J\x04\x08\x16\x10\x1e\"o\n\x08\x46rontend\x12\x19\n\x07\x61\x64\x64ress\x18\x01 \x01(\tB\x08\xca\x8c\x19\x04\x08\x01P\x03\x12,\n\x08protocol\x18\x02 \x01(\x0e\x32\x12.tiara.v1.ProtocolB\x06\xca\x8c\x19\x02\x08\x01\x12\x1a\n\x04port\x18\x03 \x01(\rB\x0c\xca\x8c\x19\x08\x08\x01\x18\x01 \xff\xff\x03\"\x86\x02\n\x08Timeouts\x12;\n\x07tcp_new\x18\x01 \x01(\x0b\x32\x19.google.protobuf.DurationB\x0f\xca\x8c\x19\x0b\x38\xe8\x07@\x80\x80\xd0\x0fH\xe8\x07\x12\x43\n\x0ftcp_established\x18\x02 \x01(\x0b\x32\x19.google.protobuf.DurationB\x0f\xca\x8c\x19\x0b\x38\xe8\x07@\x80\x80\xd0\x0fH\xe8\x07\x12?\n\x0btcp_closing\x18\x03 \x01(\x0b\x32\x19.google.protobuf.DurationB\x0f\xca\x8c\x19\x0b\x38\xe8\x07@\x80\x80\xd0\x0fH\xe8\x07\x12\x37\n\x03udp\x18\x04 \x01(\x0b\x32\x19.google.protobuf.DurationB\x0f\xca\x8c\x19\x0b\x38\xe8\x07@\x80\x80\xd0\x0fH\xe8\x07\"\xb1\x01\n\x1b\x43reateVirtualServiceRequest\x12$\n\x12virtual_service_id\x18\x01 \x01(\tB\x08\xca\x8c\x19\x04\x08\x01P\x01\x12\x39\n\x0fvirtual_service\x18\x02 \x01(\x0b\x32\x18.tiara.v1.VirtualServiceB\x06\xca\x8c\x19\x02\x08\x01\x12\x1a\n\nrequest_id\x18\x03 \x01(\tB\x06\xca\x8c\x19\x02(@\x12\x15\n\rvalidate_only\x18\x04 \x01(\x08\"K\n\x18GetVirtualServiceRequest\x12/\n\x04name\x18\x01 \x01(\tB!\xca\x8c\x19\x1d\x08\x01Z\x19virtualServices/{service}\"T\n\x1aListVirtualServicesRequest\x12\x19\n\tpage_size\x18\x01 \x01(\x05\x42\x06\xca\x8c\x19\x02\x18\x00\x12\x1b\n\npage_token\x18\x02 \x01(\tB\x07\xca\x8c\x19\x03(\x80\x08\"j\n\x1bListVirtualServicesResponse\x12\x32\n\x10virtual_services\x18\x01 \x03(\x0b\x32\x18.tiara.v1.VirtualService\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xbc\x01\n\x1bUpdateVirtualServiceRequest\x12\x39\n\x0fvirtual_service\x18\x01 \x01(\x0b\x32\x18.tiara.v1.VirtualServiceB\x06\xca\x8c\x19\x02\x08\x01\x12/\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\x12\x1a\n\nrequest_id\x18\x03 \x01(\tB\x06\xca\x8c\x19\x02(@\x12\x15\n\rvalidate_only\x18\x04 \x01(\x08\"\x97\x01\n\x1b\x44\x65leteVirtualServiceRequest\x12/\n\x04name\x18\x01 \x01(\tB!\xca\x8c\x19\x1d\x08\x01Z\x19virtualServices/{service}\x12\x14\n\x04\x65tag\x18\x02 \x01(\tB\x06\xca\x8c\x19\x02(@\x12\x1a\n\nrequest_id\x18\x03 \x01(\tB\x06\xca\x8c\x19\x02(@\x12\x15\n\rvalidate_only\x18\x04 \x01(\x08*H\n\x08Protocol\x12\x18\n\x14PROTOCOL_UNSPECIFIED\x10\x00\x12\x10\n\x0cPROTOCOL_TCP\x10\x01\x12\x10\n\x0cPROTOCOL_UDP\x10\x02\x32\xd7\x03\n\x15VirtualServiceService\x12W\n\x14\x43reateVirtualService\x12%.tiara.v1.CreateVirtualServiceRequest\x1a\x18.tiara.v1.VirtualService\x12Q\n\x11GetVirtualService\x12\".tiara.v1.GetVirtualServiceRequest\x1a\x18.tiara.v1.VirtualService\x12\x62\n\x13ListVirtualServices\x12$.tiara.v1.ListVirtualServicesRequest\x1a%.tiara.v1.ListVirtualServicesResponse\x12W\n\x14UpdateVirtualService\x12%.tiara.v1.UpdateVirtualServiceRequest\x1a\x18.tiara.v1.VirtualService\x12U\n\x14\x44\x65leteVirtualService\x12%.tiara.v1.DeleteVirtualServiceRequest\x1a\x16.google.protobuf.Emptyb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'tiara.v1.virtual_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_PROTOCOL']._serialized_start=1347
-  _globals['_PROTOCOL']._serialized_end=1419
-  _globals['_VIRTUALSERVICE']._serialized_start=173
-  _globals['_VIRTUALSERVICE']._serialized_end=417
-  _globals['_FRONTEND']._serialized_start=419
-  _globals['_FRONTEND']._serialized_end=498
-  _globals['_TIMEOUTS']._serialized_start=501
-  _globals['_TIMEOUTS']._serialized_end=695
-  _globals['_CREATEVIRTUALSERVICEREQUEST']._serialized_start=698
-  _globals['_CREATEVIRTUALSERVICEREQUEST']._serialized_end=849
-  _globals['_GETVIRTUALSERVICEREQUEST']._serialized_start=851
-  _globals['_GETVIRTUALSERVICEREQUEST']._serialized_end=891
-  _globals['_LISTVIRTUALSERVICESREQUEST']._serialized_start=893
-  _globals['_LISTVIRTUALSERVICESREQUEST']._serialized_end=960
-  _globals['_LISTVIRTUALSERVICESRESPONSE']._serialized_start=962
-  _globals['_LISTVIRTUALSERVICESRESPONSE']._serialized_end=1068
-  _globals['_UPDATEVIRTUALSERVICEREQUEST']._serialized_start=1071
-  _globals['_UPDATEVIRTUALSERVICEREQUEST']._serialized_end=1243
-  _globals['_DELETEVIRTUALSERVICEREQUEST']._serialized_start=1245
-  _globals['_DELETEVIRTUALSERVICEREQUEST']._serialized_end=1345
-  _globals['_VIRTUALSERVICESERVICE']._serialized_start=1422
-  _globals['_VIRTUALSERVICESERVICE']._serialized_end=1893
+  _globals['_VIRTUALSERVICE'].fields_by_name['name']._loaded_options = None
+  _globals['_VIRTUALSERVICE'].fields_by_name['name']._serialized_options = b'\312\214\031\033Z\031virtualServices/{service}'
+  _globals['_VIRTUALSERVICE'].fields_by_name['uid']._loaded_options = None
+  _globals['_VIRTUALSERVICE'].fields_by_name['uid']._serialized_options = b'\312\214\031\002P\002'
+  _globals['_VIRTUALSERVICE'].fields_by_name['frontends']._loaded_options = None
+  _globals['_VIRTUALSERVICE'].fields_by_name['frontends']._serialized_options = b'\312\214\031\005\010\0010\200\002'
+  _globals['_VIRTUALSERVICE'].fields_by_name['backend_pool']._loaded_options = None
+  _globals['_VIRTUALSERVICE'].fields_by_name['backend_pool']._serialized_options = b'\312\214\031\027\010\001Z\023backendPools/{pool}'
+  _globals['_VIRTUALSERVICE'].fields_by_name['etag']._loaded_options = None
+  _globals['_VIRTUALSERVICE'].fields_by_name['etag']._serialized_options = b'\312\214\031\002(@'
+  _globals['_VIRTUALSERVICE'].fields_by_name['revision']._loaded_options = None
+  _globals['_VIRTUALSERVICE'].fields_by_name['revision']._serialized_options = b'\312\214\031\014\030\000 \377\377\377\377\377\377\377\377\177'
+  _globals['_VIRTUALSERVICE'].fields_by_name['owner']._loaded_options = None
+  _globals['_VIRTUALSERVICE'].fields_by_name['owner']._serialized_options = b'\312\214\031\002P\001'
+  _globals['_VIRTUALSERVICE'].fields_by_name['allow_sources']._loaded_options = None
+  _globals['_VIRTUALSERVICE'].fields_by_name['allow_sources']._serialized_options = b'\312\214\031\005(\0220\200\010'
+  _globals['_VIRTUALSERVICE'].fields_by_name['max_new_connections_per_second']._loaded_options = None
+  _globals['_VIRTUALSERVICE'].fields_by_name['max_new_connections_per_second']._serialized_options = b'\312\214\031\002\020\001'
+  _globals['_FRONTEND'].fields_by_name['address']._loaded_options = None
+  _globals['_FRONTEND'].fields_by_name['address']._serialized_options = b'\312\214\031\004\010\001P\003'
+  _globals['_FRONTEND'].fields_by_name['protocol']._loaded_options = None
+  _globals['_FRONTEND'].fields_by_name['protocol']._serialized_options = b'\312\214\031\002\010\001'
+  _globals['_FRONTEND'].fields_by_name['port']._loaded_options = None
+  _globals['_FRONTEND'].fields_by_name['port']._serialized_options = b'\312\214\031\010\010\001\030\001 \377\377\003'
+  _globals['_TIMEOUTS'].fields_by_name['tcp_new']._loaded_options = None
+  _globals['_TIMEOUTS'].fields_by_name['tcp_new']._serialized_options = b'\312\214\031\0138\350\007@\200\200\320\017H\350\007'
+  _globals['_TIMEOUTS'].fields_by_name['tcp_established']._loaded_options = None
+  _globals['_TIMEOUTS'].fields_by_name['tcp_established']._serialized_options = b'\312\214\031\0138\350\007@\200\200\320\017H\350\007'
+  _globals['_TIMEOUTS'].fields_by_name['tcp_closing']._loaded_options = None
+  _globals['_TIMEOUTS'].fields_by_name['tcp_closing']._serialized_options = b'\312\214\031\0138\350\007@\200\200\320\017H\350\007'
+  _globals['_TIMEOUTS'].fields_by_name['udp']._loaded_options = None
+  _globals['_TIMEOUTS'].fields_by_name['udp']._serialized_options = b'\312\214\031\0138\350\007@\200\200\320\017H\350\007'
+  _globals['_CREATEVIRTUALSERVICEREQUEST'].fields_by_name['virtual_service_id']._loaded_options = None
+  _globals['_CREATEVIRTUALSERVICEREQUEST'].fields_by_name['virtual_service_id']._serialized_options = b'\312\214\031\004\010\001P\001'
+  _globals['_CREATEVIRTUALSERVICEREQUEST'].fields_by_name['virtual_service']._loaded_options = None
+  _globals['_CREATEVIRTUALSERVICEREQUEST'].fields_by_name['virtual_service']._serialized_options = b'\312\214\031\002\010\001'
+  _globals['_CREATEVIRTUALSERVICEREQUEST'].fields_by_name['request_id']._loaded_options = None
+  _globals['_CREATEVIRTUALSERVICEREQUEST'].fields_by_name['request_id']._serialized_options = b'\312\214\031\002(@'
+  _globals['_GETVIRTUALSERVICEREQUEST'].fields_by_name['name']._loaded_options = None
+  _globals['_GETVIRTUALSERVICEREQUEST'].fields_by_name['name']._serialized_options = b'\312\214\031\035\010\001Z\031virtualServices/{service}'
+  _globals['_LISTVIRTUALSERVICESREQUEST'].fields_by_name['page_size']._loaded_options = None
+  _globals['_LISTVIRTUALSERVICESREQUEST'].fields_by_name['page_size']._serialized_options = b'\312\214\031\002\030\000'
+  _globals['_LISTVIRTUALSERVICESREQUEST'].fields_by_name['page_token']._loaded_options = None
+  _globals['_LISTVIRTUALSERVICESREQUEST'].fields_by_name['page_token']._serialized_options = b'\312\214\031\003(\200\010'
+  _globals['_UPDATEVIRTUALSERVICEREQUEST'].fields_by_name['virtual_service']._loaded_options = None
+  _globals['_UPDATEVIRTUALSERVICEREQUEST'].fields_by_name['virtual_service']._serialized_options = b'\312\214\031\002\010\001'
+  _globals['_UPDATEVIRTUALSERVICEREQUEST'].fields_by_name['request_id']._loaded_options = None
+  _globals['_UPDATEVIRTUALSERVICEREQUEST'].fields_by_name['request_id']._serialized_options = b'\312\214\031\002(@'
+  _globals['_DELETEVIRTUALSERVICEREQUEST'].fields_by_name['name']._loaded_options = None
+  _globals['_DELETEVIRTUALSERVICEREQUEST'].fields_by_name['name']._serialized_options = b'\312\214\031\035\010\001Z\031virtualServices/{service}'
+  _globals['_DELETEVIRTUALSERVICEREQUEST'].fields_by_name['etag']._loaded_options = None
+  _globals['_DELETEVIRTUALSERVICEREQUEST'].fields_by_name['etag']._serialized_options = b'\312\214\031\002(@'
+  _globals['_DELETEVIRTUALSERVICEREQUEST'].fields_by_name['request_id']._loaded_options = None
+  _globals['_DELETEVIRTUALSERVICEREQUEST'].fields_by_name['request_id']._serialized_options = b'\312\214\031\002(@'
+  _globals['_PROTOCOL']._serialized_start=1813
+  _globals['_PROTOCOL']._serialized_end=1885
+  _globals['_VIRTUALSERVICE']._serialized_start=196
+  _globals['_VIRTUALSERVICE']._serialized_end=637
+  _globals['_FRONTEND']._serialized_start=639
+  _globals['_FRONTEND']._serialized_end=750
+  _globals['_TIMEOUTS']._serialized_start=753
+  _globals['_TIMEOUTS']._serialized_end=1015
+  _globals['_CREATEVIRTUALSERVICEREQUEST']._serialized_start=1018
+  _globals['_CREATEVIRTUALSERVICEREQUEST']._serialized_end=1195
+  _globals['_GETVIRTUALSERVICEREQUEST']._serialized_start=1197
+  _globals['_GETVIRTUALSERVICEREQUEST']._serialized_end=1272
+  _globals['_LISTVIRTUALSERVICESREQUEST']._serialized_start=1274
+  _globals['_LISTVIRTUALSERVICESREQUEST']._serialized_end=1358
+  _globals['_LISTVIRTUALSERVICESRESPONSE']._serialized_start=1360
+  _globals['_LISTVIRTUALSERVICESRESPONSE']._serialized_end=1466
+  _globals['_UPDATEVIRTUALSERVICEREQUEST']._serialized_start=1469
+  _globals['_UPDATEVIRTUALSERVICEREQUEST']._serialized_end=1657
+  _globals['_DELETEVIRTUALSERVICEREQUEST']._serialized_start=1660
+  _globals['_DELETEVIRTUALSERVICEREQUEST']._serialized_end=1811
+  _globals['_VIRTUALSERVICESERVICE']._serialized_start=1888
+  _globals['_VIRTUALSERVICESERVICE']._serialized_end=2359
 # @@protoc_insertion_point(module_scope)

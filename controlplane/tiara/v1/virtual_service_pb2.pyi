@@ -61,6 +61,8 @@ class VirtualService(_message.Message):
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     REVISION_FIELD_NUMBER: _builtins.int
     OWNER_FIELD_NUMBER: _builtins.int
+    ALLOW_SOURCES_FIELD_NUMBER: _builtins.int
+    MAX_NEW_CONNECTIONS_PER_SECOND_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """"virtualServices/{service}". The id is the client's: [a-z]([a-z0-9-]{0,61}[a-z0-9])?"""
     uid: _builtins.str
@@ -73,6 +75,11 @@ class VirtualService(_message.Message):
     """Set by the server: the store's revision of the last write."""
     owner: _builtins.str
     """Set by ApplyConfiguration: who declared it. Empty: it was made by a single call."""
+    max_new_connections_per_second: _builtins.int
+    """New connections a second, over all frontends and workers together; 0 means no limit. A bucket of
+    tokens that holds one second's worth: after a pause so many may begin at once. What is over it ends
+    in the verdict rate_limited and makes no connection. Each node counts for itself.
+    """
     @_builtins.property
     def frontends(self) -> _containers.RepeatedCompositeFieldContainer[Global___Frontend]:
         """At least one. (address, protocol, port) is unique across all services."""
@@ -84,6 +91,13 @@ class VirtualService(_message.Message):
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """Set by the server: when it was created."""
+
+    @_builtins.property
+    def allow_sources(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Who may begin a connection: IPv4 prefixes in canonical text, as "198.18.64.0/24", no two equal, at
+        most 1024. Empty means everybody. Others' packets end in the verdict source_denied, but for those of
+        connections that are there already: a change of the list breaks none.
+        """
 
     def __init__(
         self,
@@ -97,10 +111,12 @@ class VirtualService(_message.Message):
         create_time: _timestamp_pb2.Timestamp | None = ...,
         revision: _builtins.int = ...,
         owner: _builtins.str = ...,
+        allow_sources: _abc.Iterable[_builtins.str] | None = ...,
+        max_new_connections_per_second: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "timeouts", b"timeouts"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["backend_pool", b"backend_pool", "create_time", b"create_time", "etag", b"etag", "frontends", b"frontends", "name", b"name", "owner", b"owner", "revision", b"revision", "timeouts", b"timeouts", "uid", b"uid"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["allow_sources", b"allow_sources", "backend_pool", b"backend_pool", "create_time", b"create_time", "etag", b"etag", "frontends", b"frontends", "max_new_connections_per_second", b"max_new_connections_per_second", "name", b"name", "owner", b"owner", "revision", b"revision", "timeouts", b"timeouts", "uid", b"uid"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -34,6 +34,7 @@ enum tiara_limit {
 	TIARA_VERDICT_CNT = 64,
 	TIARA_EVENT_CNT = 32,
 	TIARA_STATE_CNT = 8,
+	TIARA_SOURCES_MAX = 1024, /* address ranges in a service's list of allowed sources */
 	TIARA_HEAP_UNIT_BYTES = 4096,
 	TIARA_PACKED_FORMAT = 1, /* packed connections v1 */
 	TIARA_PACKED_CHUNK_BYTES = 1048576,
@@ -72,6 +73,9 @@ enum tiara_verdict {
 	TIARA_VERDICT_KERNEL_FULL = 31, /* for the kernel, whose queue was full */
 	TIARA_VERDICT_TX_FULL = 32,     /* the port took no more */
 	TIARA_VERDICT_VLAN = 33,        /* tagged twice, or with a provider's tag */
+	TIARA_VERDICT_SOURCE_DENIED = 34, /* begins a connection, from a source that the service refuses */
+	TIARA_VERDICT_RATE_LIMITED = 35, /* begins a connection, over the service's rate of new ones */
+	TIARA_VERDICT_BACKEND_FULL = 36, /* every backend tried has as many connections as it may */
 };
 
 /* Things counted beside a verdict; a packet may count several. */
@@ -88,8 +92,9 @@ enum tiara_event {
 	TIARA_EVENT_SWEPT_GONE = 9, /* entry of a removed service or backend */
 	TIARA_EVENT_SWEPT_TENTATIVE = 10,
 	TIARA_EVENT_GENERATION_CHANGE = 11,
-	TIARA_EVENT_MOVED = 12,     /* an entry went to its other bucket to make room */
-	TIARA_EVENT_RECLAIMED = 13, /* an unconfirmed connection gave way to another */
+	TIARA_EVENT_MOVED = 12,              /* an entry went to its other bucket to make room */
+	TIARA_EVENT_RECLAIMED = 13,          /* an unconfirmed connection gave way to another */
+	TIARA_EVENT_CONNECTION_SPILLED = 14, /* the backend of its row was full: it got another one */
 };
 
 /*
@@ -185,7 +190,26 @@ struct tiara_service {
 	uint32_t select_cnt;
 	uint32_t flags;            /* enum tiara_service_flag */
 	uint16_t timeout_ticks[8]; /* by enum tiara_state */
-	uint8_t pad[24];
+	uint64_t source_off;       /* struct tiara_source[source_cnt] that may begin connections */
+	uint32_t source_cnt;       /* 0: every source may */
+	uint32_t new_max_per_s;    /* new connections; 0: no limit */
+	uint32_t rate_idx; /* whose bucket they are taken from: one for all frontends of a service */
+	uint8_t pad[4];
+};
+
+/* Sources from first to last, both included, as numbers. A list is in order, and none touch. */
+struct tiara_source {
+	uint32_t first;
+	uint32_t last;
+};
+
+/*
+ * A bucket of tokens, one a new connection. Written by any worker by CAS. A cache line, because all
+ * workers write it while a service is at its limit.
+ */
+struct tiara_rate {
+	uint64_t full; /* the moment it is full again, in 1/256 cycles of the time-stamp counter */
+	uint8_t pad[56];
 };
 
 /* A real server as the packet path sees it. Immutable once published. Half a cache line. */
@@ -196,9 +220,10 @@ struct tiara_backend {
 	uint8_t use;     /* enum tiara_use */
 	uint32_t vni;
 	tiara_be16 tunnel_port;
-	uint8_t inner_mac[6]; /* destination of the inner Ethernet header */
+	uint8_t inner_mac[6];    /* destination of the inner Ethernet header */
+	uint32_t connection_max; /* entries of the table; 0: no limit */
 	uint8_t ramp_tenths; /* of its weight that counts in its pool's table; 0: it is not there */
-	uint8_t pad[11];
+	uint8_t pad[7];
 };
 
 /* A slot of the exact-match frontend table: open addressing, linear probing, at most half full. */
@@ -297,7 +322,10 @@ struct tiara_worker_slot {
 	uint8_t pad[8];
 };
 
-/* A worker's counters; followed by tiara_flow_counter[service_max], then [backend_max]. */
+/*
+ * A worker's counters; followed by tiara_flow_counter[service_max], then [backend_max]. The control
+ * plane has such a block too, in which it counts entries only.
+ */
 struct tiara_worker_counters {
 	uint64_t verdict_pkts[64]; /* by enum tiara_verdict */
 	uint64_t event_cnt[32];    /* by enum tiara_event */
@@ -312,7 +340,11 @@ struct tiara_flow_counter {
 	uint64_t pkts;
 	uint64_t bytes;       /* of client frames as received, without encapsulation */
 	uint64_t connections; /* new ones */
-	uint64_t pad;
+	/*
+	 * What limits count. A service: packets that they refused. A backend: entries of the table, made by
+	 * this writer less those ended by it, as a signed number.
+	 */
+	uint64_t limit_cnt;
 };
 
 /* What the data plane tells of itself. Written at its start, before its workers run. */
@@ -349,8 +381,8 @@ struct tiara_segment {
 	uint32_t neighbour_cnt; /* a power of two */
 	uint32_t pad0;
 	/* second line */
-	uint64_t worker_off;  /* struct tiara_worker_slot[worker_max] */
-	uint64_t counter_off; /* worker_max times counter_stride bytes */
+	uint64_t worker_off; /* struct tiara_worker_slot[worker_max] */
+	uint64_t counter_off; /* worker_max + 1 times counter_stride bytes: the control plane's is last */
 	uint64_t counter_stride;
 	uint64_t root_off; /* struct tiara_root[TIARA_ROOT_CNT] */
 	uint64_t neighbour_off;
@@ -361,15 +393,18 @@ struct tiara_segment {
 	uint64_t table_secret[2]; /* 127 bits, random at creation, never shown */
 	uint64_t move_off; /* uint32_t[TIARA_MOVE_STRIPES]: moves, by stripe of the key's hash */
 	uint64_t move_log_off; /* struct tiara_move_log[worker_max + 1]: the control plane's is last */
-	uint8_t pad1[32];
+	uint64_t rate_off;     /* struct tiara_rate[service_max] */
+	uint8_t pad1[24];
 	/* control plane writes, workers read */
 	uint64_t generation; /* the current one; 0: none. The one release store of a publication */
 	uint64_t released_generation; /* no entry names what was removed in this one or before */
-	uint8_t pad2[48];
+	uint64_t unconfirmed; /* the control plane's balance, as a worker's (path/unconfirmed.c) */
+	uint8_t pad2[40];
 	/* workers write */
 	uint64_t tick_next_tsc;
 	uint32_t tick; /* seconds that workers ran */
-	uint8_t pad3[52];
+	uint32_t recounting; /* a data plane's start counts entries by backend; not 0: it was killed at it */
+	uint8_t pad3[48];
 	/* workers write */
 	uint64_t sweep_claimed;  /* slices claimed since creation */
 	uint64_t sweep_restarts; /* data-plane starts: a slice may have been left half swept */

@@ -95,9 +95,12 @@ struct tiara_backend_spec {
 struct tiara_service_spec {
 	char service[64];
 	uint8_t uid[16];
-	struct tiara_service record; /* select_off and select_cnt are filled from the table */
-	uint64_t table_off;          /* from tiara_change_table, or 0: no backend */
+	/* select_*, source_* are filled from what follows; rate_idx is libtiara's */
+	struct tiara_service record;
+	uint64_t table_off; /* from tiara_change_table, or 0: no backend */
 	uint32_t table_cnt;
+	uint32_t source_cnt;
+	uint64_t source_off; /* from tiara_change_sources, or 0: every source */
 };
 
 struct tiara_change;
@@ -124,6 +127,14 @@ enum tiara_status tiara_change_table(struct tiara_change *change, const uint32_t
 				     uint32_t row_cnt, const uint32_t *idx, uint32_t idx_cnt,
 				     uint64_t reuse_off, uint64_t *table_off,
 				     struct tiara_error *error);
+/*
+ * A list of sources that may begin connections: in order, none touching another, at most
+ * TIARA_SOURCES_MAX. reuse_off as above.
+ */
+enum tiara_status tiara_change_sources(struct tiara_change *change,
+				       const struct tiara_source *source, uint32_t cnt,
+				       uint64_t reuse_off, uint64_t *source_off,
+				       struct tiara_error *error);
 enum tiara_status tiara_change_service_put(struct tiara_change *change,
 					   const struct tiara_service_spec *spec, uint32_t *idx,
 					   struct tiara_error *error);
@@ -166,6 +177,10 @@ enum tiara_status tiara_backend_read(struct tiara_handle *handle, uint32_t idx,
 /* Copies rows (backend indices) of a service's selection table; cnt in: room, out: rows. */
 enum tiara_status tiara_service_rows(struct tiara_handle *handle, uint32_t idx, uint32_t *rows,
 				     uint32_t *cnt, struct tiara_error *error);
+/* The same of its list of sources; cnt 0: every source. */
+enum tiara_status tiara_service_sources(struct tiara_handle *handle, uint32_t idx,
+					struct tiara_source *source, uint32_t *cnt,
+					struct tiara_error *error);
 
 /* ---- connections ---- */
 
@@ -205,12 +220,21 @@ enum tiara_status tiara_connection_find(struct tiara_handle *handle, tiara_be32 
 					tiara_be16 client_port, tiara_be32 vip, tiara_be16 port,
 					uint8_t protocol, struct tiara_connection *connection,
 					struct tiara_error *error);
+/* Which live connections: every part that is set must fit. Zeroed: all. */
+struct tiara_filter {
+	const uint8_t *services; /* [service_max], by index, not 0: wanted; NULL: any */
+	const uint8_t *backends; /* [backend_max], likewise */
+	tiara_be32 client_addr;  /* the bits that client_mask has */
+	tiara_be32 client_mask;
+	uint32_t idle_min_ticks;
+	uint32_t state_mask; /* 1 << enum tiara_state of those wanted; 0: any */
+};
 /*
- * Up to max live connections from *cursor (0 at first; UINT64_MAX at the end) on. Weakly consistent.
- * service_idx and backend_idx filter; UINT32_MAX: any. Reads at most 65,536 buckets a call.
+ * Up to max connections that the filter wants from *cursor (0 at first; UINT64_MAX at the end) on.
+ * Weakly consistent. Reads at most 65,536 buckets a call.
  */
 enum tiara_status tiara_connections_list(struct tiara_handle *handle, uint64_t *cursor,
-					 uint32_t service_idx, uint32_t backend_idx,
+					 const struct tiara_filter *filter,
 					 struct tiara_connection *connection, uint32_t max,
 					 uint32_t *cnt, struct tiara_error *error);
 /*
@@ -225,6 +249,41 @@ struct tiara_usage {
 enum tiara_status tiara_connections_count(struct tiara_handle *handle, uint64_t *per_service,
 					  uint64_t *per_backend, struct tiara_usage *usage,
 					  struct tiara_error *error);
+
+/*
+ * What a change would do that removes these services and backends (not 0 in services[service_max],
+ * backends[backend_max]; NULL: none of them): connections of a removed service end, others of a removed
+ * backend select again. Each connection counts once, so the sum of both is what is affected in all; left
+ * out are expired ones and those whose backend is gone already. per_service[service_max] and
+ * per_backend[backend_max] (either may be NULL): the affected ones by their service and backend. Any
+ * role; scans the table once and stops nobody.
+ */
+struct tiara_affected {
+	uint64_t live; /* all that could be */
+	uint64_t ended;
+	uint64_t moved;
+};
+enum tiara_status tiara_connections_affected(struct tiara_handle *handle, const uint8_t *services,
+					     const uint8_t *backends,
+					     struct tiara_affected *affected, uint64_t *per_service,
+					     uint64_t *per_backend, struct tiara_error *error);
+
+/*
+ * Removes the live connections that the filter wants; control plane's role. Zero flush, call until
+ * flush->done: each call reads at most 65,536 buckets. complete: none that was there all the time is
+ * left; false where entries moved faster than 8 passes over the table could follow.
+ */
+struct tiara_flush {
+	uint64_t removed; /* so far */
+	uint64_t bucket;  /* the next one */
+	uint64_t moves;
+	uint32_t passes;
+	bool done;
+	bool complete;
+};
+enum tiara_status tiara_connections_flush(struct tiara_handle *handle,
+					  const struct tiara_filter *filter,
+					  struct tiara_flush *flush, struct tiara_error *error);
 
 /*
  * How many slots are in use in so many buckets spread evenly over the table from bucket `first` (modulo
@@ -275,6 +334,54 @@ enum tiara_status tiara_snapshot_next(struct tiara_snapshot *snapshot,
 				      struct tiara_error *error);
 void tiara_snapshot_end(struct tiara_snapshot *snapshot); /* NULL is allowed */
 
+/* ---- explain ---- */
+
+/* How a frame leaves the packet path. */
+enum tiara_explain_way {
+	TIARA_EXPLAIN_WAY_DROPPED = 0,
+	TIARA_EXPLAIN_WAY_SENT = 1,
+	TIARA_EXPLAIN_WAY_KERNEL = 2, /* to the kernel's side of the exception path */
+};
+
+/* What the data plane would do with a packet that came now. Indices are of this generation. */
+struct tiara_explanation {
+	uint64_t generation; /* 0: nothing was published yet */
+	uint64_t hash; /* of the connection's key; from here to row_backend_idx: with has_service */
+	uint32_t bucket[2]; /* where in the table it can be */
+	uint32_t row;       /* of the service's selection table; with row_cnt */
+	uint32_t row_cnt;
+	uint32_t row_backend_idx; /* UINT32_MAX: there is no row */
+	uint32_t service_idx;
+	uint32_t backend_idx;   /* whom the packet goes to; UINT32_MAX: none was chosen */
+	uint32_t events;        /* 1 << enum tiara_event */
+	uint32_t left_bytes;    /* of the frame as it leaves; 0: dropped */
+	tiara_be32 client_addr; /* from here to tcp_flags: with parsed */
+	tiara_be32 vip;
+	tiara_be16 client_port; /* 0 but for TCP and UDP */
+	tiara_be16 port;
+	uint8_t protocol;
+	uint8_t tcp_flags;
+	uint8_t verdict; /* enum tiara_verdict */
+	uint8_t way;     /* enum tiara_explain_way */
+	uint8_t l3_off;  /* behind Ethernet's header and tag, of the frame as it leaves too */
+	uint8_t state;   /* enum tiara_state of its connection afterwards; EMPTY: it has none */
+	bool parsed;     /* an IPv4 packet that was fit to be looked at for a service */
+	bool has_service;
+	bool found; /* a connection was there before */
+	bool fresh; /* the packet makes its connection, or gives it another backend */
+	struct tiara_connection connection; /* as it was before; with found */
+};
+
+/*
+ * Does to a copy, by the packet path's own code, what a worker would do now with this Ethernet frame of
+ * 1 to 16,384 bytes: no packet, counter or entry changes. left[room]: the frame as it leaves, cut off
+ * where it does not fit; frame_bytes + 128 are always enough. Control plane's role: nobody else
+ * publishes meanwhile. Not known: which worker it would be (this is the first one), and what a card has.
+ */
+enum tiara_status tiara_explain(struct tiara_handle *handle, const uint8_t *frame,
+				uint32_t frame_bytes, struct tiara_explanation *explanation,
+				uint8_t *left, uint32_t room, struct tiara_error *error);
+
 /* ---- counters: sums over workers, read without stopping anyone ---- */
 
 enum tiara_status tiara_counters_read(struct tiara_handle *handle,
@@ -309,12 +416,16 @@ enum tiara_status tiara_round_robin_fill(const uint32_t *weight, uint32_t cnt, u
 /* Weighted rendezvous hashing: a backend's draws depend on its seed and the row alone. */
 enum tiara_status tiara_rendezvous_fill(const uint64_t *seed, const uint32_t *weight, uint32_t cnt,
 					uint32_t *rows, uint32_t m, struct tiara_error *error);
-/*
- * How many rows of two filled tables name different backends: number[] and other[] say who stands at
- * each position of the first and of the second.
- */
-uint32_t tiara_rows_differ(const uint32_t *before, const uint32_t *number, const uint32_t *after,
-			   const uint32_t *other, uint32_t row_cnt);
+/* A selection table as a planner has it: rows[i] is a position in idx[], which has backend numbers. */
+struct tiara_rows {
+	const uint32_t *rows;
+	uint32_t row_cnt;
+	const uint32_t *idx;
+	uint32_t idx_cnt;
+};
+/* How many rows name another backend. INVALID: row counts differ, or a row is no position. */
+enum tiara_status tiara_rows_differ(const struct tiara_rows *before, const struct tiara_rows *after,
+				    uint32_t *differ, struct tiara_error *error);
 /* docs/design/0003: the keyed hash of an 8-byte key (little-endian load of an entry's first half). */
 uint64_t tiara_hash(uint64_t key, const uint64_t secret[2]);
 /* The same without intrinsics: the twin that tests compare. */
@@ -322,6 +433,8 @@ uint64_t tiara_hash_plain(uint64_t key, const uint64_t secret[2]);
 /* The selection row of a client for a table of row_cnt rows; source affinity: port 0. */
 uint32_t tiara_select_row(tiara_be32 client_addr, tiara_be16 client_port, const uint64_t secret[2],
 			  uint32_t row_cnt);
+/* Whether a list of sources holds an address; cnt 0: it holds every one. */
+bool tiara_source_allowed(const struct tiara_source *source, uint32_t cnt, tiara_be32 addr);
 const char *tiara_status_name(enum tiara_status status);
 
 /* CFFI-END */
