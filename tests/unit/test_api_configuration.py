@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import random
 import struct
 import threading
@@ -190,6 +191,15 @@ async def test_a_large_configuration_stops_no_other_call(
     go_on.set()
     await large
     assert (await write).name == "backendPools/late"
+
+
+async def test_the_collector_leaves_resources_alone(api: Api) -> None:
+    """After a large apply the collector has nothing of it to look through."""
+    many = [backend(number % 250 + 1, f"p{number // 250}") for number in range(1000)]
+    pools = [pool(f"p{number}", selection_rows=0) for number in range(4)]
+    before = gc.get_freeze_count()
+    await apply(api, *pools, *many)
+    assert gc.get_freeze_count() - before >= len(many)
 
 
 async def test_export_is_what_apply_takes(api: Api) -> None:

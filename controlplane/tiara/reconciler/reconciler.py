@@ -43,6 +43,7 @@ from tiara.reconciler.draft import Draft, Room
 from tiara.reconciler.dump import Dumps
 from tiara.reconciler.events import Events
 from tiara.reconciler.explain import explain_packet
+from tiara.reconciler.memory import leave_alone
 from tiara.reconciler.notices import Notices
 from tiara.reconciler.observed import Observed
 from tiara.reconciler.plans import Proposal, answer, propose
@@ -307,6 +308,7 @@ class Reconciler:
             self._check_health(backend)
         self.events.start()
         self._notices.start(self._store, self.feed.observed)
+        leave_alone(self._catalogue.backend_cnt)
         self._task = asyncio.create_task(self._follow(), name="reconciler")
 
     def _room(self) -> Room:
@@ -331,6 +333,7 @@ class Reconciler:
         for value in put:
             if isinstance(value, Backend):
                 self._welcome(value)
+        leave_alone(len(put))
         self._kick.set()
 
     def _probe_anew(self, pool: Pool) -> None:
