@@ -143,7 +143,7 @@ def _configure_log(as_json: bool) -> None:
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-        logger_factory=structlog.PrintLoggerFactory(cast(TextIO, Sink(sys.stderr))),
+        logger_factory=structlog.PrintLoggerFactory(cast(TextIO, Sink(sys.stderr.fileno()))),
     )
 
 
