@@ -280,9 +280,7 @@ def soaked() -> Iterator[Outcome]:
         balancer.store = disk.store
         balancer.start()
         with Traffic(topology, SILENCE_S) as traffic:
-            outcome = Soak(balancer, traffic, disk).run()
-            print(outcome)
-            yield outcome
+            yield Soak(balancer, traffic, disk).run()
 
 
 def test_only_connections_of_removed_backends_break(soaked: Outcome) -> None:
