@@ -145,6 +145,32 @@ def panels(rows: list[Row]) -> list[Panel]:
             connections,
             page,
         ),
+        Panel(
+            "api.read, api.write: 1000 services of 100 backends, 4 clients at once",
+            "milliseconds",
+            1e3,
+            lambda r: r["id"] in ("api.read", "api.write"),
+            lambda r: r["params"]["measure"],
+            lambda r: r["params"]["quantile"],
+            axis="call",
+        ),
+        Panel(
+            "plan.time, apply.time: 1000 services of 100 backends in one call",
+            "seconds",
+            1e6,
+            lambda r: r["id"] in ("plan.time", "apply.time"),
+            lambda r: f"{r['id']}, {r['params']['measure']}",
+            lambda r: "until packets see it" if r["id"] == "apply.time" else "with live connections counted",
+            axis="call",
+        ),
+        Panel(
+            "push.grpc",
+            "millions a second",
+            1e6,
+            lambda r: r["id"] == "push.grpc",
+            connections,
+            page,
+        ),
     ]
 
 

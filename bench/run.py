@@ -32,6 +32,7 @@ HUGE_PAGE_BYTES = 2 << 20
 HUGE_PAGE_WAIT_S = 20
 PATH_HEAP_BYTES = 512 << 20
 PUBLISH_HEAP_BYTES = 512 << 20
+CONTROL_BYTES = 3 << 30
 GRPC_CONNECTIONS_MAX = 16_000_000
 MODES = ("l2", "ipip", "vxlan")
 LARGE = 100_000  # connections: below, a table fits in a cache and its rows say nothing
@@ -259,16 +260,33 @@ def publish(run: Run) -> Iterator[Row]:
         yield from call("bench-publish", segment(Path("/dev/shm")), max(2, run.repeats))
 
 
-def bulk(run: Run, connections: int) -> Iterator[Row]:
-    """push.native and snapshot.native by libtiara, push.grpc through the API."""
-    from bulk import measure
+def control(run: Run) -> Iterator[Row]:
+    """maglev.fill and publish.change, then the API of an instance with 1000 services of 100 backends."""
+    from control import measure
 
+    yield from publish(run)
+    if enough_memory(run, "control", CONTROL_BYTES):
+        yield from map(row, measure(2 if run.quick else 10, run.repeats))
+
+
+def bulk(run: Run, connections: int) -> Iterator[Row]:
+    """push.native and snapshot.native by libtiara."""
     if connections < LARGE or not enough_memory(run, "bulk", table_bytes(connections) + connections * 32):
         return
     with folders(run, table_bytes(connections) + (64 << 20)) as places:
         for place in places:
             yield from call("bench-bulk", segment(place), connections, run.repeats)
-            if connections <= GRPC_CONNECTIONS_MAX:
+
+
+def push(run: Run, connections: int) -> Iterator[Row]:
+    """push.grpc: through the API."""
+    from bulk import measure
+
+    if not LARGE <= connections <= GRPC_CONNECTIONS_MAX:
+        return
+    if enough_memory(run, "push.grpc", table_bytes(connections) + connections * 32):
+        with folders(run, table_bytes(connections) + (64 << 20)) as places:
+            for place in places:
                 yield from map(row, measure(segment(place), connections, run.repeats))
 
 
@@ -293,8 +311,8 @@ def policies(run: Run) -> Iterator[Row]:
     yield from map(row, measure(run.repeats))
 
 
-def nothing(run: Run, connections: int) -> Iterator[Row]:
-    """For groups that are the same for every number of connections."""
+def nothing(run: Run, connections: int = 0) -> Iterator[Row]:
+    """For groups that have no rows that are measured once, or none for each number of connections."""
     yield from ()
 
 
@@ -302,7 +320,8 @@ def nothing(run: Run, connections: int) -> Iterator[Row]:
 GROUPS: dict[str, tuple[Callable[[Run], Iterator[Row]], Callable[[Run, int], Iterator[Row]]]] = {
     "table": (occupancy, table),
     "path": (path_once, path),
-    "bulk": (publish, bulk),
+    "bulk": (nothing, bulk),
+    "control": (control, push),
     "policies": (policies, nothing),
 }
 
@@ -321,7 +340,9 @@ def label(r: Row) -> str:
         words.insert(1, f"x{p['threads']}")
     if "backends" in p:
         words.append(f"{p['backends']} backends")
-    connections = f"{p['connections']:,}" if "connections" in p else f"{p['buckets'] * 4:,} slots"
+    connections = f"{p['connections']:,}" if "connections" in p else ""
+    if "buckets" in p:
+        connections = connections or f"{p['buckets'] * 4:,} slots"
     page = {HUGE_PAGE_BYTES: "2 MiB", 4096: "4 KiB"}.get(p.get("page_bytes", 0), "")
     return f"{r['id']:<18} {' '.join(words):<38}{connections:>17}  {page:<5}"
 

@@ -14,7 +14,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO, cast
 
 import click
 import grpc
@@ -23,6 +23,7 @@ import structlog
 from tiara.api import SERVER_OPTIONS, add_servicers
 from tiara.api.interceptor import ErrorInterceptor
 from tiara.domain.errors import TiaraError
+from tiara.logs import Sink
 from tiara.metrics import SCAN_S, MetricsServer, parse_listen
 from tiara.reconciler import Reconciler
 from tiara.security.certificates import TlsFiles
@@ -128,6 +129,7 @@ async def _serve_api(reconciler: Reconciler, ways: Sequence[Listener], node: str
     sys.stdout.flush()
     await stop.wait()
     reconciler.standing.drain()
+    reconciler.end_watches()
     await asyncio.gather(*(server.stop(_STOP_S) for server in servers))
 
 
@@ -141,7 +143,7 @@ def _configure_log(as_json: bool) -> None:
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.PrintLoggerFactory(cast(TextIO, Sink(sys.stderr.fileno()))),
     )
 
 

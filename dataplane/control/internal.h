@@ -109,6 +109,12 @@ uint64_t control_oldest(const struct tiara_handle *handle, int32_t *worker);
 
 /* ---- read.c ---- */
 
+/* A word as the API shows it; its service is one of age->view's. */
+struct tiara_connection control_connection(const struct tiara_age *age,
+					   const struct tiara_entry *entry);
+
+/* ---- keep.c ---- */
+
 static inline struct tiara_view
 control_view(const struct tiara_handle *handle)
 {
@@ -118,12 +124,6 @@ control_view(const struct tiara_handle *handle)
 bool control_view_valid(const struct tiara_handle *handle, const struct tiara_view *view);
 /* BUSY: it never was in that many tries. */
 enum tiara_status control_view_moving(struct tiara_error *error, int tries);
-
-/* A word as the API shows it; its service is one of age->view's. */
-struct tiara_connection control_connection(const struct tiara_age *age,
-					   const struct tiara_entry *entry);
-
-/* ---- keep.c ---- */
 
 /* Services and backends of one generation in our memory; view points to them. */
 struct control_kept {

@@ -1,11 +1,29 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A copy of the services and backends of one generation, for scans that outlast it. */
+/* What was read of a generation: still of that one, or not; and a copy, for scans that outlast it. */
 #include "control/internal.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 enum { KEEP_TRIES = 100 };
+
+bool
+control_view_valid(const struct tiara_handle *handle, const struct tiara_view *view)
+{
+	if (handle->role == TIARA_ROLE_CONTROLPLANE)
+		return true;
+	/* What was read of the blocks comes before this load of the generation. */
+	__atomic_thread_fence(__ATOMIC_ACQUIRE);
+	return control_generation(handle) == view->generation;
+}
+
+enum tiara_status
+control_view_moving(struct tiara_error *error, int tries)
+{
+	return control_error(error, TIARA_BUSY, "generation",
+			     "the configuration changed during each of %d reads; read again",
+			     tries);
+}
 
 static bool
 keep_make(const struct tiara_segment *s, struct control_kept *kept)

@@ -16,24 +16,6 @@
 
 enum { READ_TRIES = 100, READ_LIST_BUCKETS = 65536 };
 
-bool
-control_view_valid(const struct tiara_handle *handle, const struct tiara_view *view)
-{
-	if (handle->role == TIARA_ROLE_CONTROLPLANE)
-		return true;
-	/* What was read of the blocks comes before this load of the generation. */
-	__atomic_thread_fence(__ATOMIC_ACQUIRE);
-	return control_generation(handle) == view->generation;
-}
-
-enum tiara_status
-control_view_moving(struct tiara_error *error, int tries)
-{
-	return control_error(error, TIARA_BUSY, "generation",
-			     "the configuration changed during each of %d reads; read again",
-			     tries);
-}
-
 static enum tiara_status
 read_no_index(const char *noun, uint32_t idx, uint32_t cnt, struct tiara_error *error)
 {

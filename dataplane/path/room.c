@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Backends that take only so many connections (docs/design/0010). */
+#include "path/row.h"
 #include "path/stage.h"
 #include "path/tcp.h"
 #include "table/entries.h"
@@ -44,7 +45,7 @@ static uint32_t
 room_another(struct tiara_worker *w, const struct tiara_frame *f, uint16_t i)
 {
 	for (uint32_t again = 1; again < ROOM_TRIES; again++) {
-		uint32_t backend_idx = *tiara_select_row_wk(w, &f[i], (uint16_t)again);
+		uint32_t backend_idx = *tiara_row_wk(w, &f[i], (uint16_t)again);
 
 		if (!tiara_backend_exists(&w->view, backend_idx) || !room_has(w, f, i, backend_idx))
 			continue;

@@ -1,21 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A backend for who has none: one row of the service's selection table. */
+#include "path/row.h"
 #include "path/stage.h"
-#include "table/hash.h"
-
-/* Try 0 is tiara_select_row; each other one is as if it were of another client. */
-const uint32_t *
-tiara_select_row_wk(const struct tiara_worker *w, const struct tiara_frame *f, uint16_t again)
-{
-	const struct tiara_service *service = tiara_frame_service(w, f);
-	const uint32_t *rows = (const void *)(w->view.base + service->select_off);
-	tiara_be16 port = service->flags & TIARA_SERVICE_SOURCE_AFFINITY ? 0 : f->client_port;
-
-	uint64_t hash = tiara_hash_inline(tiara_key(f->client_addr, port, again),
-					  w->view.root->select_secret);
-
-	return &rows[tiara_hash_row(hash, service->select_cnt)];
-}
 
 static void
 select_take(struct tiara_worker *w, struct tiara_frame *f, uint16_t i, uint32_t backend_idx)
@@ -51,7 +37,7 @@ tiara_select_wk(struct tiara_worker *w, struct tiara_frame *f, uint16_t cnt)
 			f[i].verdict = TIARA_VERDICT_NO_BACKEND;
 			continue;
 		}
-		row[i] = tiara_select_row_wk(w, &f[i], 0);
+		row[i] = tiara_row_wk(w, &f[i], 0);
 		__builtin_prefetch(row[i]);
 	}
 	for (uint16_t i = 0; i < cnt; i++)

@@ -39,10 +39,6 @@ void tiara_unconfirmed_tick_wk(struct tiara_worker *w);
  */
 uint32_t tiara_room_choose_wk(struct tiara_worker *w, const struct tiara_frame *f, uint16_t i,
 			      uint32_t first);
-/* The backend in the row of a client's try number `again`; the first is number 0. */
-const uint32_t *tiara_select_row_wk(const struct tiara_worker *w, const struct tiara_frame *f,
-				    uint16_t again);
-
 /* The found entry was used now: last seen, TCP state, no longer only pushed. */
 void tiara_connection_touch_wk(struct tiara_worker *w, struct tiara_frame *f);
 /* The client's packet in a tunnel to the backend, whose next hop is mac; NO_ROOM, TOO_BIG or NONE. */

@@ -23,18 +23,19 @@ def said(*command: str | Path) -> str:
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
 
-def library(build: str) -> Path:
-    """libtiara of one of the builds."""
-    path = BUILD / build / "dataplane/libtiara.a"
-    assert path.exists(), f"{path} is not built: `script/test arm` builds it"
-    return path
+def libraries(build: str) -> list[Path]:
+    """libtiara of one of the builds, and the packet path and table that it is linked with."""
+    paths = [BUILD / build / "dataplane" / name for name in ("libtiara.a", "libtiara-path.a")]
+    for path in paths:
+        assert path.exists(), f"{path} is not built: `script/test arm` builds it"
+    return paths
 
 
 def instructions(build: str, function: str) -> list[str]:
     """A function's instructions with single spaces, registers and all."""
-    listing = said("aarch64-linux-gnu-objdump", "-d", "--no-show-raw-insn", library(build))
+    listing = said("aarch64-linux-gnu-objdump", "-d", "--no-show-raw-insn", *libraries(build))
     found = re.search(rf"^[0-9a-f]+ <{function}>:\n(.*?)\n\n", listing + "\n\n", re.MULTILINE | re.DOTALL)
-    assert found, f"no {function} in {library(build)}"
+    assert found, f"no {function} in {libraries(build)}"
     return [" ".join(line.split("\t")[1:]) for line in found[1].splitlines() if "\t" in line]
 
 
@@ -53,7 +54,7 @@ def ordered(listing: list[str], *patterns: str) -> bool:
 @pytest.mark.parametrize("build", ["arm", "arm-lse2"])
 def test_nothing_calls_libatomic(build: str) -> None:
     """libatomic may take a lock, and its locks are one process's: the segment is shared by several."""
-    undefined = said("aarch64-linux-gnu-nm", "--undefined-only", library(build))
+    undefined = said("aarch64-linux-gnu-nm", "--undefined-only", *libraries(build))
     assert re.findall(r"\b__(?:atomic|sync|aarch64)_\w+", undefined) == []
 
 

@@ -27,6 +27,7 @@ BACKENDS = ["b1", "b2", "b3", "b4"]
 SERVICES = ["web", "dns"]
 HEADROOM = [128, 49, 19, 0]
 SMALL_MTU, TINY_TABLE, NO_GATEWAY, AFFINITY, UNCONFIGURED, NO_PORT_ROOM = (1 << bit for bit in range(2, 8))
+SOURCES, RATE, ONE_EACH = 0x10, 0x20, 0x40
 INJECT, WAIT, PUBLISH, PUSH, WITH_NEXT = 4, 5, 6, 7, 8
 
 
@@ -71,8 +72,19 @@ def step(what: int, data: bytes) -> bytes:
     return bytes([what]) + len(data).to_bytes(2, "little") + data
 
 
+def limits(config: Mapping[str, Any]) -> int:
+    """What is said beside the rows."""
+    web = config["services"]["web"]
+    capped = any(backend.get("connection_max", 0) for backend in config["backends"].values())
+    return SOURCES * bool(web.get("sources")) | RATE * bool(web.get("new_max")) | ONE_EACH * capped
+
+
 def rows(config: Mapping[str, Any]) -> int:
-    """0: none, one backend's number, or 6: all."""
+    """0: none, one backend's number, or 6: all; and limits."""
+    return limits(config) | _rows(config)
+
+
+def _rows(config: Mapping[str, Any]) -> int:
     named = set(config["services"]["web"]["rows"])
     if not named:
         return 0
@@ -135,7 +147,7 @@ def path_inputs() -> list[tuple[str, bytes]]:
         if any(use["use"] != "active" for use in setup["backends"].values()):
             out.append((f"{name}-uses", head + step(PUBLISH, uses(setup)) + steps(record, setup)))
         if setup["services"]["web"]["rows"] == ["b3"]:
-            out.append((f"{name}-ipip", bytes([5]) + head[1:] + steps(record, setup)))
+            out.append((f"{name}-ipip", bytes([limits(setup) | 5]) + head[1:] + steps(record, setup)))
     return out
 
 

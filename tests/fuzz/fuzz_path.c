@@ -30,6 +30,11 @@ enum {
 	FUZZ_AFFINITY = 0x20,
 	FUZZ_UNCONFIGURED = 0x40,
 	FUZZ_NO_PORT_ROOM = 0x80,
+	/* beside the rows */
+	FUZZ_ROWS = 0x0f,
+	FUZZ_SOURCES = 0x10,  /* the lower half of 198.18.64.0/28 only */
+	FUZZ_RATE = 0x20,     /* two new connections a second */
+	FUZZ_ONE_EACH = 0x40, /* one connection a backend */
 	/* steps: one of eight, and for frames what is done to them first */
 	FUZZ_STEP = 0x07,
 	FUZZ_STEP_INJECT = 4,
@@ -114,10 +119,26 @@ fuzz_service(struct fuzz *z, int idx, uint8_t protocol, uint16_t port)
 	service->timeout_ticks[TIARA_STATE_UDP] = 30;
 }
 
+static void
+fuzz_limits(struct fuzz *z, uint8_t limits)
+{
+	for (int s = FUZZ_SERVICE_WEB; s <= FUZZ_SERVICE_DNS; s++) {
+		z->world.plan.source[s][0] = (struct tiara_source){.first = 0xc6124000,
+								   .last = 0xc6124007};
+		z->world.plan.service[s].source_cnt = limits & FUZZ_SOURCES ? 1 : 0;
+		z->world.plan.service[s].new_max_per_s = limits & FUZZ_RATE ? 2 : 0;
+	}
+	for (int i = 0; i < FUZZ_BACKENDS; i++)
+		z->world.plan.backend[i].connection_max = limits & FUZZ_ONE_EACH ? 1 : 0;
+}
+
 /* 0: an empty pool; up to FUZZ_BACKENDS: that one alone; more: all of them. */
 static void
-fuzz_rows(struct fuzz *z, uint8_t rows)
+fuzz_rows(struct fuzz *z, uint8_t how)
 {
+	uint8_t rows = how & FUZZ_ROWS;
+
+	fuzz_limits(z, how);
 	for (int s = FUZZ_SERVICE_WEB; s <= FUZZ_SERVICE_DNS; s++) {
 		z->world.plan.service[s].select_cnt = rows ? 7 : 0;
 		for (uint32_t i = 0; i < 7; i++)

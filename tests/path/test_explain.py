@@ -96,7 +96,7 @@ class Told:
         assert (entry.state if entry else State.EMPTY) == said.state, frame.hex()
         if verdict == Verdict.FORWARDED:
             assert entry and entry.backend == said.backend, frame.hex()
-        if verdict in FORWARDED and said.before is None:
+        if verdict in FORWARDED and said.before is None and Event.CONNECTION_SPILLED not in said.events:
             assert said.backend == said.row_backend, frame.hex()
 
     def fill(self, count: int) -> None:
@@ -133,6 +133,43 @@ def test_full_table(c_path: PathProgram, seed: int, buckets: int) -> None:
             told.receive(traffic.frame())
     assert told.seen[Verdict.FORWARDED_UNTRACKED] > 0
     assert told.events[Event.MOVED] > 0, told.events
+
+
+class Limited(Told):
+    """Sources, rates and backends are limited, each anew with every configuration."""
+
+    prefixes = ("198.18.64.7/32", "198.18.64.8/31", "10.0.0.0/8", "0.0.0.0/0")
+
+    def publish(self) -> None:
+        """Backends that take few connections, services that let few begin."""
+        pick = self.random.choice
+        limits = {
+            "backends": {f"b{i}": {"connection_max": pick([0, 1, 3, 8])} for i in range(1, 6)},
+            "services": {
+                name: {
+                    "sources": self.random.sample(self.prefixes, pick([0, 0, 2, 3])),
+                    "new_max": pick([0, 1, 3]),
+                }
+                for name in self.config["services"]
+            },
+        }
+        self.config = merged(self.config, limits)
+        super().publish()
+
+
+@pytest.mark.parametrize("seed", [6, 7])
+def test_limits(c_path: PathProgram, seed: int) -> None:
+    """Who would be refused, and who spills to another backend; being asked takes nobody's token."""
+    told, traffic = Limited(c_path, seed, 64), Traffic(seed)
+    for turn in range(2 * TURNS):
+        c_path.wait(told.random.choice([0, 0, 1, 1, 6]))
+        if turn % 4 == 1:
+            told.publish()
+        for _ in range(STRIDE):
+            told.receive(traffic.frame())
+    for verdict in (Verdict.SOURCE_DENIED, Verdict.RATE_LIMITED, Verdict.BACKEND_FULL):
+        assert told.seen[verdict] > 10, told.seen
+    assert told.events[Event.CONNECTION_SPILLED] > 10, told.events
 
 
 def test_before_anything_was_published(c_path: PathProgram) -> None:

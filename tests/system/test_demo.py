@@ -62,6 +62,15 @@ def test_flows_are_held_across_all_steps(shown: Shown) -> None:
         assert row.requests >= row.held, row
 
 
+def test_a_plan_is_kept(shown: Shown) -> None:
+    """Rows move as it says, no live connection does; and all of it is taken back."""
+    plan = shown.run.summary["plan"]
+    assert isinstance(plan, str)
+    assert ", 0 of 1,2" in plan
+    assert not plan.startswith("0%")
+    assert shown.row("roll back").broken == 0
+
+
 def test_killed_server_is_taken_out(shown: Shown) -> None:
     """Only its own connections end; they are opened anew elsewhere."""
     ended = shown.run.summary["ended_on_killed_server"]

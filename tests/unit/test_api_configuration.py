@@ -3,10 +3,13 @@
 
 from __future__ import annotations
 
+import asyncio
+import gc
 import random
 import struct
+import threading
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from typing import Any
 
 import grpc
@@ -14,9 +17,11 @@ import pytest
 from conftest import Api, FakeDataplane
 from google.protobuf.field_mask_pb2 import FieldMask
 from tiara.reconciler import Reconciler
+from tiara.reconciler.wanted import Wanted
 from tiara.v1 import backend_pool_pb2 as bp
 from tiara.v1 import configuration_pb2 as cf
 from tiara.v1 import connection_pb2 as cn
+from tiara.v1 import node_pb2 as nd
 from tiara.v1 import virtual_service_pb2 as vs
 
 ADD, CHANGE = cf.CHANGE_ACTION_ADD, cf.CHANGE_ACTION_CHANGE
@@ -160,6 +165,41 @@ async def test_plan_then_apply(api: Api) -> None:
     assert {value.owner for value in stored.backends} == {stored.backend_pools[0].owner} == {"ops"}
     assert not (await plan(api, *WEB)).changes
     assert (await apply(api, *WEB)).revision == 1, "nothing differs: nothing is written"
+
+
+@pytest.mark.parametrize("call", [plan, apply])
+async def test_a_large_configuration_stops_no_other_call(
+    api: Api, call: Callable[..., Coroutine[Any, Any, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While one is worked out others are answered, and writes wait for it."""
+    begun, go_on = threading.Event(), threading.Event()
+    draw = Wanted.draw
+
+    def slow(self: Wanted, *arguments: Any) -> None:
+        begun.set()
+        assert go_on.wait(20)
+        draw(self, *arguments)
+
+    monkeypatch.setattr(Wanted, "draw", slow)
+    large = asyncio.create_task(call(api, *WEB))
+    assert await asyncio.to_thread(begun.wait, 20)
+    await api.node.GetNode(nd.GetNodeRequest(), timeout=10)
+    request = bp.CreateBackendPoolRequest(backend_pool_id="late", backend_pool=pool("late"))
+    write = api.pools.CreateBackendPool(request)
+    await api.node.GetNode(nd.GetNodeRequest(), timeout=10)
+    assert not write.done()
+    go_on.set()
+    await large
+    assert (await write).name == "backendPools/late"
+
+
+async def test_the_collector_leaves_resources_alone(api: Api) -> None:
+    """After a large apply the collector has nothing of it to look through."""
+    many = [backend(number % 250 + 1, f"p{number // 250}") for number in range(1000)]
+    pools = [pool(f"p{number}", selection_rows=0) for number in range(4)]
+    before = gc.get_freeze_count()
+    await apply(api, *pools, *many)
+    assert gc.get_freeze_count() - before >= len(many)
 
 
 async def test_export_is_what_apply_takes(api: Api) -> None:

@@ -10,6 +10,7 @@ import urllib.request
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import grpc
 import pytest
@@ -26,14 +27,14 @@ def start(tmp_path: Path) -> Iterator[Start]:
     instance = f"unit-{uuid.uuid4().hex[:12]}"
     running: list[subprocess.Popen[str]] = []
 
-    def begin(*arguments: str) -> subprocess.Popen[str]:
+    def begin(*arguments: str, stderr: Any = subprocess.PIPE) -> subprocess.Popen[str]:
         where = "" if any("--listen=unix:" in argument for argument in arguments) else f"{tmp_path}/api.sock"
         listen = [f"--listen=unix:{where}"] if where else []
         store = f"--store={tmp_path}/store.db"
         process = subprocess.Popen(
             [sys.executable, "-m", "tiara.server", f"--instance={instance}", *listen, store, *arguments],
             stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            stderr=stderr,
             text=True,
         )
         running.append(process)
@@ -95,6 +96,16 @@ def test_after_kill_9_it_goes_on(start: Start, tmp_path: Path) -> None:
     with pytest.raises(grpc.RpcError, match="exists already"):
         create_pool(tmp_path, "web")
     assert create_pool(tmp_path, "dns").revision == 2
+
+
+def test_a_log_that_cannot_be_written_stops_nothing(start: Start, tmp_path: Path) -> None:
+    """Its log is on a full disk: it starts, serves, and ends as always."""
+    with Path("/dev/full").open("w") as full:
+        process = start(stderr=full)
+    assert ready(process)
+    create_pool(tmp_path, "web")
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(20) == 0
 
 
 def test_a_second_one_is_refused(start: Start, tmp_path: Path) -> None:

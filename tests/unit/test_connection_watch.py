@@ -15,7 +15,7 @@ from google.protobuf.duration_pb2 import Duration
 from tiara import client
 from tiara.native import convert
 from tiara.native.segment import Segment
-from tiara.reconciler import connection_watch
+from tiara.reconciler import Reconciler, connection_watch
 from tiara.v1 import backend_pool_pb2 as bp
 from tiara.v1 import connection_pb2 as pb
 from tiara.v1 import node_pb2
@@ -286,6 +286,14 @@ async def test_so_many_watches(filled: Api, monkeypatch: pytest.MonkeyPatch) -> 
             again.call.cancel()
             return
     raise AssertionError("it is still refused")
+
+
+async def test_the_end_of_the_control_plane(filled: Api, reconciler: Reconciler) -> None:
+    """A watch that rests ends at once."""
+    watching = Watching(filled, interval=Duration(seconds=300))
+    await watching.next_pass()
+    reconciler.end_watches()
+    assert "stops" in await refusal(watching, grpc.StatusCode.UNAVAILABLE)
 
 
 @pytest.mark.parametrize(

@@ -226,9 +226,10 @@ async def test_publish_delayed(
     dataplane: FakeDataplane, start: Start, segment_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A revision that a worker does not take is told once, with the worker; applied ones never are."""
-    monkeypatch.setattr(level, "DELAY_S", 0.3)
+    monkeypatch.setattr(level, "DELAY_S", 60)
     reconciler = await start()
     await fill(reconciler)
+    monkeypatch.setattr(level, "DELAY_S", 0.3)
     dataplane.report(_generation(segment_path))
     await reconciler.configuration.drain_backend("web", "b0", None)
     ((resource, message),) = await told(reconciler, 1, EventKind.PUBLISH_DELAYED)

@@ -80,7 +80,7 @@ def allowed(policy: Policy, weight: int, weights: dict[str, int]) -> float:
         return 6 * sqrt(ROWS * weight / total)
     if policy is Policy.WEIGHTED_ROUND_ROBIN:
         return 1 + weight / total * len(weights) / 2
-    return 2
+    return 1 + weight / total * len(weights)  # what the others' parts of a turn add up to, and its own
 
 
 @given(policies, weights_of)

@@ -279,6 +279,11 @@ async def test_entries_of_the_future(reopen: Callable[[], Awaitable[Store]]) -> 
     await store.commit([Put(POOL, 0)], RECORD)
     with pytest.raises(OutOfRange, match="revision 2 is newer than the newest one, 1"):
         await store.entries_after(2)
+    with pytest.raises(NotFound):
+        await store.entry((1 << 64) - 1)
+    with pytest.raises(OutOfRange):
+        await store.entries_after((1 << 64) - 1)
+    assert [entry.revision for entry in await store.entries((1 << 64) - 1, 9)] == [1]
 
 
 async def test_events(reopen: Callable[[], Awaitable[Store]]) -> None:
@@ -547,4 +552,49 @@ async def test_unreadable_record(tmp_path: Path, body: str) -> None:
     store = await SqliteStore.open(path)
     with pytest.raises(StoreError, match="record of backendPools/web/backends/b1 cannot be read"):
         await store.load()
+    await store.close()
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        "UPDATE difference SET after = '{}'",
+        "UPDATE difference SET before = 'nonsense', before_revision = 1",
+    ],
+)
+async def test_unreadable_history(tmp_path: Path, spoil: str) -> None:
+    """A past body that makes no sense is named; what is stored now is read all the same."""
+    path = tmp_path / "store.db"
+    store = await SqliteStore.open(path)
+    await store.commit([Put(BACKEND, 0)], RECORD)
+    await store.close()
+    with sqlite3.connect(path) as db:
+        db.execute(spoil)
+    store = await SqliteStore.open(path)
+    with pytest.raises(StoreError, match="record of backendPools/web/backends/b1 cannot be read"):
+        await store.entry(1)
+    assert (await store.load()).backends == (replace(BACKEND, revision=1),)
+    await store.close()
+
+
+async def test_unreadable_event(tmp_path: Path) -> None:
+    """A kind that this program does not know is named."""
+    path = tmp_path / "store.db"
+    await (await SqliteStore.open(path)).close()
+    with sqlite3.connect(path) as db:
+        db.execute("INSERT INTO event VALUES (7, 1, 'surprise', 'nodes/a', '')")
+    store = await SqliteStore.open(path)
+    with pytest.raises(StoreError, match="event 7 cannot be read: 'surprise'"):
+        await store.events(0, 9)
+    await store.close()
+
+
+async def test_request_ids_have_an_index(tmp_path: Path) -> None:
+    """Each write with an id asks for it: that must not read all history."""
+    store = await SqliteStore.open(tmp_path / "store.db")
+    asked: list[str] = []
+    await store._run(lambda: store._open_db.set_trace_callback(asked.append))
+    await store.entry_of("r-1")
+    plan = await store._run(lambda: store._open_db.execute(f"EXPLAIN QUERY PLAN {asked[0]}").fetchall())
+    assert "USING INDEX history_request" in plan[0][3]
     await store.close()

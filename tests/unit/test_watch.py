@@ -205,6 +205,18 @@ async def _replica(watching: Watching, last: int) -> tuple[dict[str, int], list[
     return replica, synced
 
 
+async def test_what_comes_during_the_snapshot(reconciler: Reconciler) -> None:
+    """A change between two of its resources follows it."""
+    await _pool_of(reconciler, 3)
+    live = reconciler.feed.watch(Reader(), 0, 60)
+    assert isinstance(await anext(live), Put)
+    await reconciler.configuration.delete_backend("web", "b1", "")
+    found = [await anext(live) for _ in range(4)]
+    assert found[-1] == Synced(4)
+    assert [await anext(live), await anext(live)] == [Removed("backendPools/web/backends/b1", 5), Synced(5)]
+    await live.aclose()
+
+
 async def test_resume_is_exactly_once(api: Api, watch: Callable[..., Watching]) -> None:
     """Broken after any SYNCED and resumed while writes go on: every step once, none left out."""
     await make_pool(api, "p1")
@@ -487,6 +499,20 @@ async def test_lost_between_two_writes(reconciler: Reconciler) -> None:
     with pytest.raises(Exhausted):
         await anext(live)
     assert reconciler.feed.reader_cnt == 0
+
+
+async def test_the_end_of_the_control_plane(
+    api: Api, reconciler: Reconciler, watch: Callable[..., Watching]
+) -> None:
+    """A watch says what it has still to say, then ends at once: the server waits for none."""
+    await make_pool(api)
+    idle = watch()
+    await idle.until(1)
+    await make_pool(api, "last")
+    reconciler.end_watches()
+    assert await idle.until(2) == [("put", "backendPools/last", 2), ("synced", "", 2)]
+    assert (await refusal(idle)).code() is grpc.StatusCode.UNAVAILABLE
+    assert (await refusal(watch())).code() is grpc.StatusCode.UNAVAILABLE
 
 
 async def test_future(reconciler: Reconciler) -> None:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import aclosing
 from dataclasses import replace
@@ -45,7 +46,7 @@ class ConfigurationServicer(configuration_pb2_grpc.ConfigurationServiceServicer)
     async def PlanConfiguration(self, request: pb.PlanConfigurationRequest, context: object) -> pb.Plan:
         """What applying would do."""
         _, wanted = await self._wanted(request)
-        return _plan_out(await self._reconciler.plan(wanted))
+        return await asyncio.to_thread(_plan_out, await self._reconciler.plan(wanted))
 
     async def ApplyConfiguration(
         self, request: pb.ApplyConfigurationRequest, context: object
@@ -55,20 +56,17 @@ class ConfigurationServicer(configuration_pb2_grpc.ConfigurationServiceServicer)
         seen, wanted = await self._wanted(request)
         at = request.plan_revision if request.HasField("plan_revision") else seen
         written = await self._configuration.apply(wanted, at, request.allow_removal, call)
-        return pb.ApplyConfigurationResponse(
-            revision=written.revision, changes=[change_out(one) for one in written.differences]
-        )
+        changes = await asyncio.to_thread(lambda: [change_out(one) for one in written.differences])
+        return pb.ApplyConfigurationResponse(revision=written.revision, changes=changes)
 
     async def ExportConfiguration(
         self, request: pb.ExportConfigurationRequest, context: object
     ) -> pb.ExportConfigurationResponse:
         """Desired state."""
-        configuration = pb.Configuration(owner=request.owner)
         catalogue = self._configuration.catalogue
-        for value in sorted(catalogue.all(), key=lambda value: value.name):
-            if request.owner in ("", value.owner):
-                _list_of(configuration, value).append(resource_out(value))
-        return pb.ExportConfigurationResponse(configuration=configuration, revision=catalogue.revision)
+        revision, values = catalogue.revision, list(catalogue.all())
+        configuration = await asyncio.to_thread(_exported, request.owner, values)
+        return pb.ExportConfigurationResponse(configuration=configuration, revision=revision)
 
     async def GetRevision(self, request: pb.GetRevisionRequest, context: object) -> pb.Revision:
         """One past write with its differences."""
@@ -102,9 +100,17 @@ class ConfigurationServicer(configuration_pb2_grpc.ConfigurationServiceServicer)
     ) -> tuple[int | None, Wanted]:
         """What is to be, and the revision it was worked out from (None: any)."""
         if request.HasField("configuration"):
-            return None, wanted_in(request.configuration, request.whole)
+            return None, await asyncio.to_thread(wanted_in, request.configuration, request.whole)
         now, state = await self._configuration.state_at(request.rollback_revision)
         return now, Wanted("", tuple((value, value.name) for value in state), whole=True)
+
+
+def _exported(owner: str, values: list[Resource]) -> pb.Configuration:
+    configuration = pb.Configuration(owner=owner)
+    for value in sorted(values, key=lambda value: value.name):
+        if owner in ("", value.owner):
+            _list_of(configuration, value).append(resource_out(value))
+    return configuration
 
 
 def wanted_in(message: pb.Configuration, whole: bool) -> Wanted:

@@ -28,6 +28,9 @@ _MEANING = {
     Verdict.NO_ROOM: "no room before the frame for the tunnel's headers",
     Verdict.NOT_CONFIGURED: "no configuration has reached the data plane yet",
     Verdict.MARTIAN: "from an address that no host may have",
+    Verdict.SOURCE_DENIED: "it begins a connection, and the service does not allow its source",
+    Verdict.RATE_LIMITED: "it begins a connection, over the service's new connections a second",
+    Verdict.BACKEND_FULL: "it begins a connection, and every backend tried has as many as it may",
     Verdict.VLAN: "tagged twice, or with a provider's tag",
 }
 

@@ -9,6 +9,7 @@ import time
 from bisect import bisect_right
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, TypeVar
 
 from tiara.domain.call import Call
@@ -203,7 +204,11 @@ class Configuration:
                     "configuration", f"{'; '.join(reasons)}: allow_removal is needed; nothing was changed"
                 )
 
-        return await self._write(call, build)
+        return await self._write(call, build, on_thread=True)
+
+    async def consult(self, ask: Callable[[Draft], _T]) -> _T:
+        """``ask`` gets a draft of what is there now, on a thread; no write comes meanwhile."""
+        return await self._locked(asyncio.to_thread(ask, Draft(self.catalogue)))
 
     def draft_wanted(self, draft: Draft, wanted: Wanted) -> None:
         """Writes a wanted configuration into a draft, as a plan and an apply do."""
@@ -273,9 +278,10 @@ class Configuration:
                 f"{self.catalogue.revision}: plan again; nothing was changed",
             )
 
-    async def _write(self, call: Call, build: Callable[[Draft], None]) -> Written:
+    async def _write(self, call: Call, build: Callable[[Draft], None], *, on_thread: bool = False) -> Written:
+        """``on_thread``: a draft that may be large must not stop the event loop."""
         _check_request_id(call)
-        return await self._locked(self._write_one(call, build))
+        return await self._locked(self._write_one(call, build, on_thread))
 
     async def _locked(self, write: Coroutine[Any, Any, _T]) -> _T:
         async def run() -> _T:
@@ -287,17 +293,21 @@ class Configuration:
         task.add_done_callback(self._writes.discard)
         return await asyncio.shield(task)
 
-    async def _write_one(self, call: Call, build: Callable[[Draft], None]) -> Written:
+    async def _write_one(self, call: Call, build: Callable[[Draft], None], on_thread: bool) -> Written:
         done = await self._store.entry_of(call.request_id) if call.request_id else None
         if done:
             return _repeated(done, call)
-        draft = Draft(self.catalogue)
-        build(draft)
-        draft.check(self._room())
-        differences = draft.differences()
+        draft = partial(self._drafted, build)
+        differences = await asyncio.to_thread(draft) if on_thread else draft()
         if call.validate_only or not differences:
             return Written(self.catalogue.revision, differences)
         return await self._commit(differences, call)
+
+    def _drafted(self, build: Callable[[Draft], None]) -> tuple[Difference, ...]:
+        draft = Draft(self.catalogue)
+        build(draft)
+        draft.check(self._room())
+        return draft.differences()
 
     async def _commit(self, differences: Sequence[Difference], call: Call) -> Written:
         put = [one.after for one in differences if one.after]
@@ -313,7 +323,9 @@ class Configuration:
         self._take_over(revision, stored, removed)
         self._announce(stored, [*removed, *replaced])
         after = {value.name: value for value in stored}
-        return Written(revision, tuple(replace(one, after=after.get(one.name)) for one in differences))
+        return Written(
+            revision, tuple(Difference(one.name, one.before, after.get(one.name)) for one in differences)
+        )
 
     def _take_over(self, revision: int, stored: Sequence[Resource], removed: Sequence[Resource]) -> None:
         for value in sorted(removed, key=lambda value: value.name, reverse=True):

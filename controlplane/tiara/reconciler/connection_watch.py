@@ -7,7 +7,7 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -55,8 +55,9 @@ class Names:
 class ConnectionWatch:
     """One watch. ``passes()`` never ends by itself."""
 
-    def __init__(self, where: Callable[[], Path], names: Names) -> None:
+    def __init__(self, where: Callable[[], Path], names: Names, ended: asyncio.Event) -> None:
         self._where = where
+        self._ended = ended
         self._names = names
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="watch")
         self._segment: Segment | None = None
@@ -67,17 +68,24 @@ class ConnectionWatch:
     async def passes(self, interval_s: float) -> AsyncGenerator[Pass, None]:
         """The first has all that match. A pass is made when it is asked for: a slow reader costs one pass.
 
-        ``Exhausted``: more than ``CONNECTIONS_MAX`` match. ``Unavailable``: there is no segment.
+        ``Exhausted``: more than ``CONNECTIONS_MAX`` match. ``Unavailable``: there is no segment, or the
+        control plane stops.
         """
         while True:
             started = time.monotonic()
             yield await self._pass()
-            await asyncio.sleep(max(interval_s, time.monotonic() - started))
+            await self._rest(max(interval_s, time.monotonic() - started))
 
     async def end(self) -> None:
         """A read in flight is waited for."""
         await asyncio.shield(self._run(self._detach))
         self._thread.shutdown(wait=False)
+
+    async def _rest(self, seconds: float) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._ended.wait()
+            raise Unavailable("the control plane stops: watch again")
 
     async def _pass(self) -> Pass:
         try:
@@ -154,6 +162,11 @@ class ConnectionWatches:
     def __init__(self, where: Callable[[], Path]) -> None:
         self._where = where
         self._running = 0
+        self._ended = asyncio.Event()
+
+    def end(self) -> None:
+        """Ends every watch with ``Unavailable``."""
+        self._ended.set()
 
     @asynccontextmanager
     async def open(self, names: Names) -> AsyncIterator[ConnectionWatch]:
@@ -161,7 +174,7 @@ class ConnectionWatches:
         if self._running >= WATCHES_MAX:
             raise Exhausted(f"{WATCHES_MAX} watches of connections are running: end one, then watch again")
         self._running += 1
-        watch = ConnectionWatch(self._where, names)
+        watch = ConnectionWatch(self._where, names, self._ended)
         try:
             yield watch
         finally:

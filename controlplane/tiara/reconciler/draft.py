@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -35,6 +36,9 @@ class Draft:
         self._fields: dict[str, str] = {}
         self._frontends: dict[Frontend, str] = {}
         self._addresses: dict[tuple[str, str], str] = {}
+        self._touched: dict[str, set[str]] = defaultdict(set)
+        self._users: dict[str, set[str]] = defaultdict(set)
+        self._differences: tuple[Difference, ...] | None = None
 
     def find(self, name: str) -> Resource | None:
         """The resource as it would be."""
@@ -46,24 +50,26 @@ class Draft:
             value.validate()
         except InvalidField as error:
             raise error.under(field) from None
-        self._after[value.name] = value
+        self._set(value, value)
         self._fields[value.name] = field
         match value:
             case Backend():
                 self._claim_address(value, field)
             case VirtualService():
+                self._users[value.pool].add(value.name)
                 self._claim_frontends(value, field)
 
     def remove(self, value: Resource) -> None:
         """Removes."""
-        self._after[value.name] = None
+        self._set(value, None)
 
     def differences(self) -> tuple[Difference, ...]:
         """What would change, in order of name."""
-        found = [Difference(name, self.catalogue.find(name), after) for name, after in self._after.items()]
-        return tuple(
-            sorted((one for one in found if one.before != one.after), key=lambda difference: difference.name)
-        )
+        if self._differences is None:
+            pairs = ((name, self.catalogue.find(name), after) for name, after in self._after.items())
+            found = (Difference(*pair) for pair in pairs if pair[1] != pair[2])
+            self._differences = tuple(sorted(found, key=lambda difference: difference.name))
+        return self._differences
 
     def pool(self, pool: str) -> Pool | None:
         """A pool as it would be."""
@@ -73,13 +79,13 @@ class Draft:
     def backends(self, pool: str) -> list[Backend]:
         """A pool's backends as they would be."""
         known = {backend.name for backend in self.catalogue.backends(pool).values()}
-        known |= {value.name for value in self._put(Backend) if value.pool == pool}
+        known |= self._touched.get(pool, set())
         return [value for value in map(self.find, sorted(known)) if isinstance(value, Backend)]
 
     def users(self, pool: str) -> list[str]:
         """Names of the services that would use a pool."""
         names = {service_name(user) for user in self.catalogue.users(pool)}
-        names |= {value.name for value in self._put(VirtualService)}
+        names |= self._users.get(pool, set())
         found = [value for value in map(self.find, sorted(names)) if isinstance(value, VirtualService)]
         return [value.name for value in found if value.pool == pool]
 
@@ -92,6 +98,12 @@ class Draft:
         for pool in self._touched_pools():
             self._check_pool(pool)
         self._check_room(room)
+
+    def _set(self, value: Resource, after: Resource | None) -> None:
+        self._after[value.name] = after
+        self._differences = None
+        if isinstance(value, Backend):
+            self._touched[value.pool].add(value.name)
 
     def _put(self, kind: type[_R]) -> list[_R]:
         return [value for value in self._after.values() if isinstance(value, kind)]
@@ -164,9 +176,9 @@ class Draft:
 
     def _backend_cnt(self, pool: str) -> int:
         known = self.catalogue.backends(pool)
-        added = sum(value.pool == pool and value.id not in known for value in self._put(Backend))
-        removed = sum(value.pool == pool for value in self._removed(Backend))
-        return len(known) + added - removed
+        touched = self._touched.get(pool, set())
+        after = sum(self._after[name] is not None for name in touched)
+        return len(known) + after - sum(self.catalogue.find(name) is not None for name in touched)
 
     def _check_room(self, room: Room) -> None:
         added = sum(self.catalogue.find(value.name) is None for value in self._put(Backend))

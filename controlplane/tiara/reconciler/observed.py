@@ -52,10 +52,12 @@ class Observed:
         self._health[uid] = (health, reason)
         return (before is Health.DOWN) is not (health is Health.DOWN)
 
-    def adopt_down(self, uids: Iterable[str]) -> None:
-        """What an earlier control plane found down stays down until a check says otherwise."""
-        for uid in uids:
-            self._health.setdefault(uid, (Health.DOWN, "down before the control plane's start"))
+    def adopt_down(self, uids: Iterable[str]) -> list[str]:
+        """What an earlier control plane found down stays down until a check says otherwise; those it is."""
+        fresh = [uid for uid in uids if uid not in self._health]
+        for uid in fresh:
+            self._health[uid] = (Health.DOWN, "down before the control plane's start")
+        return fresh
 
     def forget(self, uid: str) -> None:
         """The backend is deleted."""

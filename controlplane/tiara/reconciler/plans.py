@@ -33,8 +33,46 @@ class Preview:
     pools: tuple[PoolRows, ...]
 
 
-def question(draft: Draft, seen: Callable[[Backend], Seen]) -> Question:
-    """What the segment must be asked about a draft."""
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """A draft as of one revision: nothing of it changes any more."""
+
+    revision: int
+    differences: tuple[Difference, ...]
+    question: Question
+    overridden: tuple[Backend, ...]
+    removal_reasons: tuple[str, ...]
+
+
+def propose(draft: Draft, named: Iterable[str], seen: Callable[[Backend], Seen]) -> Proposal:
+    """What there is to know of a draft without the segment. ``named``: what the configuration holds."""
+    differences = draft.differences()
+    backends = draft.catalogue.backends
+    return Proposal(
+        draft.catalogue.revision,
+        differences,
+        _question(draft, seen),
+        _overridden(draft, named),
+        tuple(removal_reasons(differences, lambda pool: len(backends(pool)))),
+    )
+
+
+def answer(proposal: Proposal, preview: Preview | None, affected: Affected | None) -> PlanView:
+    """Everything that a plan says."""
+    return PlanView(
+        proposal.revision,
+        proposal.differences,
+        preview.pools if preview else (),
+        _by_name(preview, affected) if preview and affected else {},
+        affected.total if affected else 0,
+        affected.live if affected else 0,
+        proposal.overridden,
+        proposal.removal_reasons,
+        affected is not None,
+    )
+
+
+def _question(draft: Draft, seen: Callable[[Backend], Seen]) -> Question:
     differences = draft.differences()
     pools = {_pool_of(one) for one in differences} - {""}
     services = {one.name: one.after for one in differences if _is_service(one)}
@@ -44,25 +82,6 @@ def question(draft: Draft, seen: Callable[[Backend], Seen]) -> Question:
             name.split("/")[1]: value if isinstance(value, VirtualService) else None
             for name, value in services.items()
         },
-    )
-
-
-def answer(
-    draft: Draft, named: Iterable[str], preview: Preview | None, affected: Affected | None
-) -> PlanView:
-    """Everything that a plan says. ``named``: the resources that the configuration holds."""
-    differences = draft.differences()
-    catalogue = draft.catalogue
-    return PlanView(
-        catalogue.revision,
-        differences,
-        preview.pools if preview else (),
-        _by_name(preview, affected) if preview and affected else {},
-        affected.total if affected else 0,
-        affected.live if affected else 0,
-        _overridden(draft, named),
-        tuple(removal_reasons(differences, lambda pool: len(catalogue.backends(pool)))),
-        affected is not None,
     )
 
 

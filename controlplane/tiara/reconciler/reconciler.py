@@ -43,9 +43,10 @@ from tiara.reconciler.draft import Draft, Room
 from tiara.reconciler.dump import Dumps
 from tiara.reconciler.events import Events
 from tiara.reconciler.explain import explain_packet
+from tiara.reconciler.memory import leave_alone
 from tiara.reconciler.notices import Notices
 from tiara.reconciler.observed import Observed
-from tiara.reconciler.plans import answer, question
+from tiara.reconciler.plans import Proposal, answer, propose
 from tiara.reconciler.progress import Progress
 from tiara.reconciler.push import Dictionaries, PushBackend, PushService, PushSession, resolve
 from tiara.reconciler.ramps import Ramps
@@ -153,6 +154,11 @@ class Reconciler:
         await self._run_native(self._actuator.close)
         self._native.shutdown(wait=False)
 
+    def end_watches(self) -> None:
+        """Ends all watches with ``Unavailable``, at once: a server that stops waits for none."""
+        self.feed.end()
+        self._connection_watches.end()
+
     def status(self, backend: Backend) -> BackendStatus:
         """What is seen of a backend."""
         return replace(self._observed.status(backend), ramp_percent=self._ramps.percent(backend))
@@ -168,16 +174,19 @@ class Reconciler:
 
     async def plan(self, wanted: Wanted) -> PlanView:
         """What applying would do now. Nothing is changed."""
-        draft = Draft(self._catalogue)
+        proposal = await self.configuration.consult(lambda draft: self._propose(draft, wanted))
+        if self._progress.sighting.info is None:
+            return answer(proposal, None, None)
+        await self._progress.wait_published(proposal.revision, PLAN_WAIT_S)
+        preview = await self._read(lambda: self._actuator.preview(proposal.question))
+        affected = await self._census.affected(preview.services, preview.backends)
+        return answer(proposal, preview, affected)
+
+    def _propose(self, draft: Draft, wanted: Wanted) -> Proposal:
         self.configuration.draft_wanted(draft, wanted)
         self.configuration.check(draft)
-        named = [value.name for value, _ in wanted.values]
-        if self._progress.sighting.info is None:
-            return answer(draft, named, None, None)
-        await self._progress.wait_published(self._catalogue.revision, PLAN_WAIT_S)
-        asked = question(draft, lambda backend: self._foreseen(draft, backend))
-        preview = await self._read(lambda: self._actuator.preview(asked))
-        return answer(draft, named, preview, await self._census.affected(preview.services, preview.backends))
+        named = (value.name for value, _ in wanted.values)
+        return propose(draft, named, lambda backend: self._foreseen(draft, backend))
 
     def node(self) -> NodeView:
         """The node as of the last look."""
@@ -299,6 +308,7 @@ class Reconciler:
             self._check_health(backend)
         self.events.start()
         self._notices.start(self._store, self.feed.observed)
+        leave_alone(self._catalogue.backend_cnt)
         self._task = asyncio.create_task(self._follow(), name="reconciler")
 
     def _room(self) -> Room:
@@ -323,6 +333,7 @@ class Reconciler:
         for value in put:
             if isinstance(value, Backend):
                 self._welcome(value)
+        leave_alone(len(put))
         self._kick.set()
 
     def _probe_anew(self, pool: Pool) -> None:
@@ -421,7 +432,8 @@ class Reconciler:
             for uid in sighting.down & self._backend_by_uid.keys()
             if self._catalogue.pools[self._backend_by_uid[uid].pool].health_check
         }
-        self._observed.adopt_down(checked)
+        for uid in self._observed.adopt_down(checked):
+            self.feed.observed(self._backend_by_uid[uid])
         pools = {uid: backend.pool for uid, backend in self._backend_by_uid.items()}
         self._ramps.adopt(sighting.ramps, pools)
         await self._progress.restart()

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from typing import Any
 
 from tiara.domain.errors import FailedPrecondition
 from tiara.domain.model import Backend, Resource
@@ -34,7 +35,7 @@ class Wanted:
                 draft.remove(old)
         for value, field in self.values:
             before = draft.catalogue.find(value.name)
-            after = self._over(before, value) if before else self._new(value)
+            after = replace(value, **self._kept(before, value))
             if _is_another(before, after):
                 after = replace(after, uid=new_uid(), create_ms=now_ms)
             if after != before:
@@ -43,20 +44,16 @@ class Wanted:
     def _mine(self, catalogue: Catalogue) -> Iterator[Resource]:
         return (value for value in catalogue.all() if self.whole or value.owner == self.owner)
 
-    def _new(self, value: Resource) -> Resource:
-        after = replace(value, owner=value.owner if self.whole else self.owner, revision=0)
-        if isinstance(after, Backend) and not self.overrides:
-            return replace(after, drain=None, disabled=False)
-        return after
-
-    def _over(self, before: Resource, value: Resource) -> Resource:
-        self._check_owner(before)
-        after = replace(
-            self._new(value), uid=before.uid, create_ms=before.create_ms, revision=before.revision
-        )
-        if isinstance(after, Backend) and isinstance(before, Backend) and not self.overrides:
-            return replace(after, drain=before.drain, disabled=before.disabled)
-        return after
+    def _kept(self, before: Resource | None, value: Resource) -> dict[str, Any]:
+        """The fields that are not taken from the declared value, in one go: there may be 100,000."""
+        kept: dict[str, Any] = {"owner": value.owner if self.whole else self.owner, "revision": 0}
+        if before:
+            self._check_owner(before)
+            kept |= {"uid": before.uid, "create_ms": before.create_ms, "revision": before.revision}
+        if isinstance(value, Backend) and not self.overrides:
+            known = before if isinstance(before, Backend) else None
+            kept |= {"drain": known.drain if known else None, "disabled": bool(known and known.disabled)}
+        return kept
 
     def _check_owner(self, old: Resource) -> None:
         if not self.whole and old.owner not in ("", self.owner):

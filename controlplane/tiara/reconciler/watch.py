@@ -13,7 +13,7 @@ from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 
-from tiara.domain.errors import Exhausted, OutOfRange
+from tiara.domain.errors import Exhausted, OutOfRange, Unavailable
 from tiara.domain.history import Difference
 from tiara.domain.model import Backend, Resource
 from tiara.reconciler.catalogue import Catalogue
@@ -90,6 +90,7 @@ class Feed:
         self._readers: set[Reader] = set()
         self._health_at: dict[str, int] = {}
         self._changed = asyncio.Event()
+        self._ended = False
 
     @property
     def reader_cnt(self) -> int:
@@ -109,11 +110,16 @@ class Feed:
         self._health_at[backend.uid] = self._catalogue.revision
         self._add((Put(backend, backend.revision),))
 
+    def end(self) -> None:
+        """Ends every watch with ``Unavailable`` once it has said what is in the ring."""
+        self._ended = True
+        self._changed.set()
+
     async def watch(self, reader: Reader, after: int, heartbeat_s: float) -> AsyncGenerator[Step, None]:
         """From a snapshot (``after`` 0) or from revision ``after`` on, without end.
 
         ``OutOfRange``: not all after ``after`` is kept. ``Exhausted``: the reader was too slow, or there
-        are too many.
+        are too many. ``Unavailable``: the control plane stops.
         """
         if len(self._readers) >= READERS_MAX:
             raise Exhausted(f"{READERS_MAX} watches are running: end one, then watch again")
@@ -151,12 +157,14 @@ class Feed:
         self._changed = asyncio.Event()
 
     async def _come(self, reader: Reader, heartbeat_s: float) -> tuple[Step, ...]:
-        if reader.position == self._next:
+        if reader.position == self._next and not self._ended:
             try:
                 async with asyncio.timeout(heartbeat_s):
                     await self._changed.wait()
             except TimeoutError:
                 return (Heartbeat(self._catalogue.revision),)
+        if reader.position == self._next:
+            raise Unavailable("the control plane stops: watch again after the last revision that was synced")
         reader.check()
         steps = self._ring[reader.position - self._next]
         reader.position += 1

@@ -18,6 +18,9 @@ REVISIONS_MAX = 10_000
 BODIES_BYTES_MAX = 64 << 20
 """Bytes of the resources in them. The newest write is kept whatever its size."""
 
+_REVISION_MAX = (1 << 63) - 1
+"""SQLite's largest integer; clients may name larger ones."""
+
 _RECORD = "at_ms, who, peer, method, request_id, digest"
 
 
@@ -76,14 +79,14 @@ class Past:
 
     def entry(self, revision: int) -> Entry:
         """Or ``NotFound``."""
-        found = self._entries("WHERE revision = ?", (revision,))
+        found = self._entries("WHERE revision = ?", (min(revision, _REVISION_MAX),))
         if not found:
             raise NotFound(f"revision {revision}")
         return found[0]
 
     def entries(self, before: int, limit: int, resource: str) -> list[Entry]:
         """Newest first; ``before`` 0: from the newest."""
-        bound = before or _REVISION_MAX
+        bound = min(before or _REVISION_MAX, _REVISION_MAX)
         if not resource:
             return self._entries("WHERE revision < ? ORDER BY revision DESC LIMIT ?", (bound, limit))
         rows = self._db.execute(
@@ -136,9 +139,6 @@ class Past:
             Difference(name, _decoded(name, Body(before, old)), _decoded(name, Body(after, revision)))
             for name, before, old, after in rows.fetchall()
         )
-
-
-_REVISION_MAX = (1 << 63) - 1
 
 
 def _decoded(name: str, body: Body) -> Resource | None:

@@ -17,6 +17,8 @@ from tiara import client
 from tiara.v1 import (
     backend_pool_pb2,
     backend_pool_pb2_grpc,
+    configuration_pb2,
+    configuration_pb2_grpc,
     connection_pb2_grpc,
     node_pb2,
     node_pb2_grpc,
@@ -59,6 +61,7 @@ class Balancer:
         self.sizes = sizes
         self.controlplane = controlplane
         self.workers = workers
+        self.store = topology.folder / "store.db"
         self._connect()
 
     # ---- daemons
@@ -89,15 +92,13 @@ class Balancer:
 
     def start_controlplane(self) -> None:
         """Starts it and waits until it answers."""
-        self.topology.start(
-            CONTROLPLANE,
-            "balancer",
-            *self.controlplane,
-            f"--instance={self.instance}",
-            f"--store={self.topology.folder}/store.db",
-        )
+        self.topology.start(CONTROLPLANE, "balancer", *self.controlplane_command())
         self._connect()
         self.wait_for("the control plane's answer", lambda: self.node() is not None)
+
+    def controlplane_command(self) -> list[str]:
+        """The control plane's command line."""
+        return [*self.controlplane, f"--instance={self.instance}", f"--store={self.store}"]
 
     def kill(self, key: str) -> int:
         """kill -9 of DATAPLANE or CONTROLPLANE; returns its pid."""
@@ -158,6 +159,7 @@ class Balancer:
         self.channel = client.connect(client.default_address(self.instance))
         self.pools = backend_pool_pb2_grpc.BackendPoolServiceStub(self.channel)
         self.services = virtual_service_pb2_grpc.VirtualServiceServiceStub(self.channel)
+        self.configurations = configuration_pb2_grpc.ConfigurationServiceStub(self.channel)
         self.connections = connection_pb2_grpc.ConnectionServiceStub(self.channel)
         self.nodes = node_pb2_grpc.NodeServiceStub(self.channel)
 
@@ -187,14 +189,27 @@ class Balancer:
         request.timeout.FromMilliseconds(int(wait_s * 1000))
         self.nodes.WaitApplied(request, timeout=wait_s + 5)
 
+    def export(self) -> configuration_pb2.Configuration:
+        """All that is stored, as a configuration."""
+        request = configuration_pb2.ExportConfigurationRequest()
+        return self.configurations.ExportConfiguration(request, timeout=CALL_S).configuration
+
+    def plan(self, wanted: configuration_pb2.Configuration) -> configuration_pb2.Plan:
+        """What applying it would do."""
+        request = configuration_pb2.PlanConfigurationRequest(configuration=wanted)
+        return self.configurations.PlanConfiguration(request, timeout=CALL_S)
+
     def create_pool(self, pool: str, mode: str, *, check_port: int = 0, rows: int = 0) -> None:
-        """A pool; with a port, a health check that takes a dead server out in well under a second."""
+        """A pool; with a port, a health check that takes a server that refuses out in well under a second.
+
+        Its timeout is long: on a busy machine a server is slow to answer, and that is no fault of it.
+        """
         wanted = backend_pool_pb2.BackendPool(forwarding_mode=_MODES[mode], selection_rows=rows)
         if check_port:
             check = wanted.health_check
             check.tcp.port = check_port
             check.interval.FromMilliseconds(200)
-            check.timeout.FromMilliseconds(200)
+            check.timeout.FromMilliseconds(1000)
             check.rise, check.fall = 2, 3
         request = backend_pool_pb2.CreateBackendPoolRequest(backend_pool_id=pool, backend_pool=wanted)
         self.pools.CreateBackendPool(request, timeout=CALL_S)

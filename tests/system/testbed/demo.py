@@ -18,6 +18,7 @@ from pathlib import Path
 from types import FrameType
 
 import grpc
+from google.protobuf.json_format import MessageToJson
 from tiara.v1 import node_pb2
 
 from testbed import screen, topology
@@ -76,6 +77,8 @@ class Demo:
         self.show(screen.title())
         self.step("traffic", self.start_traffic)
         self.step(f"add backend {ADDED}", self.add_backend)
+        self.step("plan, apply", self.plan_and_apply)
+        self.step("roll back", self.roll_back)
         self.step(f"drain {DRAINED}", self.drain_backend)
         self.step(f"kill server {KILLED}", self.kill_server)
         self.step("delete, re-create", self.recreate)
@@ -131,6 +134,34 @@ class Demo:
         """Held connections stay where they are; the selection table changes under them."""
         for pool in (WEB, ECHO):
             self.cli(f"tiara backend create {pool}/{ADDED} --address {server_address(int(ADDED[1:]))}")
+
+    def plan_and_apply(self) -> None:
+        """A file gives one server three times the weight: rows move, and no live connection does."""
+        wanted = self.balancer.export()
+        wanted.owner = "demo"
+        for backend in wanted.backends:
+            backend.weight = 3 if backend.name.endswith("/b1") else 1
+        file = self.balancer.topology.folder / "lb.json"
+        file.write_text(MessageToJson(wanted))
+        plan = self.balancer.plan(wanted)
+        if plan.affected_connections or not plan.pools:
+            raise TestbedError(f"a change of weights should move rows and no connection: {plan}")
+        self.balancer.cli(f"tiara apply -f {file} --yes")
+        self._command = "tiara apply -f lb.json --yes"
+        moved = sum(rows.moved for rows in plan.pools) / sum(rows.rows for rows in plan.pools)
+        self._note = (
+            f"{moved:.0%} of new connections to go elsewhere, {plan.affected_connections} of "
+            f"{plan.live_connections:,} live ones"
+        )
+        self.summary["plan"] = self._note
+
+    def roll_back(self) -> None:
+        """To the revision before."""
+        before = self.balancer.node().stored_revision - 1
+        self.cli(f"tiara rollback {before} --yes")
+        weights = {backend.weight for backend in self.balancer.export().backends}
+        if weights != {1}:
+            raise TestbedError(f"rolled back to revision {before}, but weights are {weights}")
 
     def drain_backend(self) -> None:
         """The drained server keeps its connections and gets no new ones."""
@@ -263,6 +294,7 @@ class Demo:
         shown = "  ".join(f"{name} {count:,}" for name, count in verdicts.items())
         used = f"{statistics.connections:,} of {statistics.connection_capacity:,}"
         self.show(f"table   {used} | verdicts: {shown}")
+        self.show(f"plan    {self.summary['plan']}")
         self.show(f"restart data plane: first packet forwarded {self._first_forward_ms} ms after its start")
         self.show(self.connection_line())
         self.summary["longest_pause_ms"] = self.longest_pause_ms

@@ -144,6 +144,7 @@ class Holder:
         self.cycle_s = 0.0
         self.commands = b""
         self.running = True
+        self.open_wait_s = OPEN_WAIT_S
 
     # ---- the loop
 
@@ -263,9 +264,13 @@ class Holder:
         self.ring += opened
         return {"share": Counter(flow.server for flow in opened), "failed": len(client_ports) - len(opened)}
 
-    def do_probe(self, protocol: str, address: str, port: int, client_ports: list[int]) -> dict[str, Any]:
-        """Opens flows, asks once, closes; says which server each client port met."""
+    def do_probe(
+        self, protocol: str, address: str, port: int, client_ports: list[int], wait_s: float
+    ) -> dict[str, Any]:
+        """Opens flows, asks once, closes; says which server each client port met within wait_s."""
+        self.open_wait_s = wait_s
         opened = self._open_all(protocol, (address, port), client_ports, hold=False)
+        self.open_wait_s = OPEN_WAIT_S
         return {"servers": {str(flow.port): flow.server for flow in opened}}
 
     def do_ask(self, client_port: int, targets: list[tuple[str, int]], times: int) -> dict[str, Any]:
@@ -291,6 +296,13 @@ class Holder:
         """From now on UDP flows of these servers may go elsewhere, once each time."""
         self.may_move = set(servers)
         return {}
+
+    def do_close(self) -> dict[str, Any]:
+        """Ends all held flows; none of them counts as broken."""
+        closed = list(self.flows.values())
+        for flow in closed:
+            self._end(flow)
+        return {"closed": len(closed)}
 
     def do_stay(self) -> dict[str, Any]:
         """Goes on without commands, until the process is ended."""
@@ -324,9 +336,10 @@ class Holder:
         }
 
     def do_share(self) -> dict[str, Any]:
-        """Held TCP connections of each server, and the client port of one."""
-        ports = {flow.port: flow.server for flow in self.flows.values() if flow.protocol == "tcp"}
-        return {"tcp": Counter(ports.values()), "tcp_port": min(ports, default=0)}
+        """Held flows of each server by protocol, and the client port of a TCP one."""
+        live = list(self.flows.values())
+        share = {kind: Counter(f.server for f in live if f.protocol == kind) for kind in ("tcp", "udp")}
+        return {**share, "tcp_port": min((f.port for f in live if f.protocol == "tcp"), default=0)}
 
     # ---- opening
 
@@ -359,7 +372,7 @@ class Holder:
 
     def _urge(self, flow: Flow, now: float) -> None:
         """Asks a UDP flow's first question again, gives a flow up that never answers."""
-        if now - flow.opened_s > OPEN_WAIT_S:
+        if now - flow.opened_s > self.open_wait_s:
             self._end(flow)
         elif flow.protocol == "udp" and flow.outstanding and now - flow.outstanding[-1][1] > ASK_AGAIN_S:
             self._send(flow, now)

@@ -98,10 +98,14 @@ class Traffic:
         return share
 
     def probe(
-        self, protocol: str, client_ports: Iterable[int], target: tuple[str, int] | None = None
+        self,
+        protocol: str,
+        client_ports: Iterable[int],
+        target: tuple[str, int] | None = None,
+        wait_s: float = 8.0,
     ) -> dict[int, str]:
         """Opens flows, asks once, closes them; returns the server of each client port that had an answer."""
-        answer = self._ask("probe", **_where(protocol, client_ports, target))
+        answer = self._ask("probe", wait_s=wait_s, **_where(protocol, client_ports, target))
         return {int(port): server for port, server in answer["servers"].items()}
 
     def ask(self, client_port: int, targets: list[tuple[str, int]], times: int = 8) -> list[str]:
@@ -115,10 +119,14 @@ class Traffic:
         port: int = self._ask("share")["tcp_port"]
         return port
 
-    def held_by(self, server: str) -> int:
-        """TCP connections that this server answers."""
-        count: int = self._ask("share")["tcp"].get(server, 0)
+    def held_by(self, server: str, protocol: str = "tcp") -> int:
+        """Held flows that this server answers."""
+        count: int = self._ask("share")[protocol].get(server, 0)
         return count
+
+    def end_flows(self) -> None:
+        """Closes all held flows; the holder stays."""
+        self._ask("close")
 
     def allow_move(self, *servers: str) -> None:
         """UDP flows of these servers may be answered by another from now on."""
