@@ -92,8 +92,8 @@ module tiara_regs
     known = is_secret || is_port_mac || is_kernel_mac || is_line;
     unique case (write_addr_i)
       RegControl, RegAddress: known = 1'b1;
-      RegServiceWrite: known = write_data_i < ServiceLines;
-      RegBackendWrite: known = write_data_i < BackendLines;
+      RegServiceWrite: known = ready_i && write_data_i < ServiceLines;
+      RegBackendWrite: known = ready_i && write_data_i < BackendLines;
       RegTotalsRead: known = write_data_i[RegTotalsReadBackendBit] ?
           write_data_i[RegTotalsReadIndexBits-1:0] < RegTotalsReadIndexBits'(BackendLines) :
           write_data_i[RegTotalsReadIndexBits-1:0] < RegTotalsReadIndexBits'(ServiceLines);
