@@ -12,8 +12,8 @@ module tiara_card
   parameter int unsigned ServiceLines = 64,
   parameter int unsigned BackendLines = 256,
   parameter int unsigned PacketBeats  = 512,  // of packets whose headers are inside
-  parameter int unsigned AddressBits  = 33,
-  localparam int unsigned IdBits      = $clog2(Outstanding) + 1
+  localparam int unsigned IdBits      = (Outstanding > 1) ? $clog2(Outstanding) : 1,
+  localparam int unsigned AddrBits    = BucketBits - $clog2(Ports) + 6
 ) (
   input  logic                              clk_i,
   input  logic                              rst_ni,
@@ -67,16 +67,19 @@ module tiara_card
   output logic [Ports-1:0]                  m_axi_arvalid,
   input  logic [Ports-1:0]                  m_axi_arready,
   output logic [Ports-1:0][IdBits-1:0]      m_axi_arid,
-  output logic [Ports-1:0][AddressBits-1:0] m_axi_araddr,
-  output logic [Ports-1:0][7:0]             m_axi_arlen,
+  output logic [Ports-1:0][AddrBits-1:0]    m_axi_araddr,
+  output logic [7:0]                        m_axi_arlen,  // these three of every port
+  output logic [2:0]                        m_axi_arsize,
+  output logic [1:0]                        m_axi_arburst,
   input  logic [Ports-1:0]                  m_axi_rvalid,
   output logic [Ports-1:0]                  m_axi_rready,
   input  logic [Ports-1:0][IdBits-1:0]      m_axi_rid,
   input  logic [Ports-1:0][255:0]           m_axi_rdata,
+  input  logic [Ports-1:0][1:0]             m_axi_rresp,
   input  logic [Ports-1:0]                  m_axi_rlast,
   output logic [Ports-1:0]                  m_axi_awvalid,
   input  logic [Ports-1:0]                  m_axi_awready,
-  output logic [Ports-1:0][AddressBits-1:0] m_axi_awaddr,
+  output logic [Ports-1:0][AddrBits-1:0]    m_axi_awaddr,
   output logic [Ports-1:0][7:0]             m_axi_awlen,
   output logic [Ports-1:0]                  m_axi_wvalid,
   input  logic [Ports-1:0]                  m_axi_wready,

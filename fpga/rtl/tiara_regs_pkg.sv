@@ -45,7 +45,7 @@ package tiara_regs_pkg;
 
   localparam logic [31:0] RegMagicValue = 32'h41524954;
 
-  localparam int unsigned CounterCnt = 9;
+  localparam int unsigned CounterCnt = 10;
   typedef enum logic [3:0] {
     CounterRxPkts = 4'd0,
     CounterTxPkts = 4'd1,
@@ -55,7 +55,8 @@ package tiara_regs_pkg;
     CounterCpuBytes = 4'd5,
     CounterCommands = 4'd6,
     CounterAnswers = 4'd7,
-    CounterResets = 4'd8
+    CounterResets = 4'd8,
+    CounterBadPkts = 4'd9
   } tiara_counter_e;
 
   /* verilator lint_on UNUSEDPARAM */

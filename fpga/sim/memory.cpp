@@ -69,12 +69,12 @@ MemoryPort::write_data(const MemoryBeat &beat, uint32_t strobes, bool last)
 
 /* The first that may be answered, or by chance a later one that no read of its own ID stands before. */
 bool
-MemoryPort::pick(const tiara_sim_config &config, Chance &chance, uint64_t cycle, size_t *at) const
+MemoryPort::pick(const tiara_sim_config &config, Chance &chance, uint64_t cycle, std::size_t *at) const
 {
 	uint64_t ids[16] = {}; /* seen before, 1024 of them */
 	bool found = false;
 
-	for (size_t i = 0; i < reads.size(); i++) {
+	for (std::size_t i = 0; i < reads.size(); i++) {
 		uint64_t bit = UINT64_C(1) << reads[i].id % 64, &word = ids[reads[i].id / 64 % 16];
 
 		if (!(word & bit) && reads[i].ready <= cycle) {
@@ -93,7 +93,7 @@ MemoryPort::pick(const tiara_sim_config &config, Chance &chance, uint64_t cycle,
 bool
 MemoryPort::r_valid(const tiara_sim_config &config, Chance &chance, uint64_t cycle)
 {
-	size_t i;
+	std::size_t i;
 
 	if (is_answering)
 		return true;

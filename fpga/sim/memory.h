@@ -6,6 +6,7 @@
 #ifndef TIARA_SIM_MEMORY_H
 #define TIARA_SIM_MEMORY_H
 
+#include <cstddef>
 #include <cstdint>
 #include <deque>
 #include <vector>
@@ -42,7 +43,7 @@ class MemoryPort
 	uint64_t refresh_phase = 0;
 
 	uint64_t ready_at(const tiara_sim_config &config, Chance &chance, uint64_t cycle);
-	bool pick(const tiara_sim_config &config, Chance &chance, uint64_t cycle, size_t *at) const;
+	bool pick(const tiara_sim_config &config, Chance &chance, uint64_t cycle, std::size_t *at) const;
 	void carry_out();
 
       public:

@@ -228,7 +228,7 @@ sim_take_memory(tiara_sim *s, unsigned i)
 		port.read(s->config, s->chance, s->cycle,
 			  signal_get(top->m_axi_arid, i * SIM_ID_BITS, SIM_ID_BITS),
 			  sim_address(top->m_axi_araddr, i),
-			  signal_get(top->m_axi_arlen, 8 * i, 8) + 1);
+			  top->m_axi_arlen + 1u);
 	sim_take_write(s, i);
 }
 
