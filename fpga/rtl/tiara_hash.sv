@@ -25,12 +25,13 @@ module tiara_hash (
   // Stages 3 to 5: the fold's rounds.
   logic [31:0] lo_3_q, hi_3_q, lo_4_q, hi_4_q, lo_5_q, hi_5_q;
 
+  logic [126:0] reversed;
+  assign reversed = {<<{secret_i}};
+
   for (genvar i = 0; i < 64; i++) begin : gen_bit
     // Output bit i takes secret bit i + 63 - j for key bit j: a window of the secret, reversed.
     logic [63:0] window;
-    for (genvar j = 0; j < 64; j++) begin : gen_window
-      assign window[j] = secret_i[i+63-j];
-    end
+    assign window = reversed[63-i+:64];
     for (genvar g = 0; g < Groups; g++) begin : gen_group
       always_ff @(posedge clk_i) begin
         if (en_i) begin

@@ -60,7 +60,7 @@ module tiara_regs
 
   localparam int unsigned WordBits = RegAddressBits - 2;
 
-  logic [31:0] secret_q [RegSecretCnt];
+  logic [RegSecretCnt-1:0][31:0] secret_q;
   logic [31:0] address_q;
   logic [31:0] port_mac_q [RegPortMacCnt];
   logic [31:0] kernel_mac_q [RegKernelMacCnt];
@@ -144,10 +144,13 @@ module tiara_regs
     for (int unsigned i = 0; i < RegLineCnt; i++) backend_o[32*i+:32] = line_q[i];
     for (int unsigned i = 0; i < 4; i++) service_o[32*i+:32] = line_q[i];
   end
-  assign secret_o = {secret_q[3][30:0], secret_q[2], secret_q[1], secret_q[0]};
+  assign secret_o = 127'(secret_q);
   assign identity_o = '{port_mac: {port_mac_q[1][15:0], port_mac_q[0]},
                         kernel_mac: {kernel_mac_q[1][15:0], kernel_mac_q[0]},
                         address: address_q};
+
+  logic unused;
+  assign unused = &{1'b0, secret_q};
 
   // Reads
 

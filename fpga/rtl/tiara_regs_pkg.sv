@@ -45,7 +45,7 @@ package tiara_regs_pkg;
 
   localparam logic [31:0] RegMagicValue = 32'h41524954;
 
-  localparam int unsigned CounterCnt = 10;
+  localparam int unsigned CounterCnt = 12;
   typedef enum logic [3:0] {
     CounterRxPkts = 4'd0,
     CounterTxPkts = 4'd1,
@@ -54,9 +54,11 @@ package tiara_regs_pkg;
     CounterTxBytes = 4'd4,
     CounterCpuBytes = 4'd5,
     CounterCommands = 4'd6,
-    CounterAnswers = 4'd7,
-    CounterResets = 4'd8,
-    CounterBadPkts = 4'd9
+    CounterCommandsDropped = 4'd7,
+    CounterAnswers = 4'd8,
+    CounterResets = 4'd9,
+    CounterBadPkts = 4'd10,
+    CounterMemoryErrors = 4'd11
   } tiara_counter_e;
 
   /* verilator lint_on UNUSEDPARAM */

@@ -4,22 +4,24 @@
 module tiara_restart (
   input  logic        clk_i,
   input  logic        rst_ni,
-  input  logic        reset_i,   // for one cycle
-  input  logic        idle_i,    // nothing is inside that was taken in
-  input  logic        clearing_i,  // from the cycle after clear_o until all is empty
-  output logic        hold_o,    // take nothing in
-  output logic        clear_o,   // for one cycle: empty yourself
+  input  logic        reset_i,         // for one cycle
+  input  logic        idle_i,          // nothing is inside that was taken in
+  input  logic        tables_empty_i,  // all on chip
+  input  logic        memory_empty_i,  // connections
+  output logic        hold_o,          // take nothing in
+  output logic        core_rst_no,     // empty yourself
   output logic        busy_o,
   output logic        ready_o,
-  output logic        done_o,    // for one cycle
+  output logic        done_o,          // for one cycle
   output logic [15:0] epoch_o
 );
 
   typedef enum logic [2:0] {
-    StDown,   // since rst_ni: memory holds anything
-    StDrain,  // until what was taken in has left
-    StClear,  // clear_o
-    StEmpty,  // until all is empty
+    StDown,    // since rst_ni: tables and memory hold anything
+    StDrain,   // until what was taken in has left
+    StClear,   // all modules are reset
+    StTables,  // until what is on chip is empty
+    StMemory,  // until memory is; packets go up meanwhile
     StReady
   } state_e;
 
@@ -29,19 +31,21 @@ module tiara_restart (
   always_comb begin
     state_d = state_q;
     unique case (state_q)
-      StDown, StReady: if (reset_i) state_d = StDrain;
+      StDown: if (reset_i) state_d = StClear;
       StDrain: if (idle_i) state_d = StClear;
-      StClear: state_d = StEmpty;
-      StEmpty: if (!clearing_i) state_d = StReady;
+      StClear: state_d = StTables;
+      StTables: if (tables_empty_i) state_d = StMemory;
+      StMemory: if (memory_empty_i) state_d = StReady;
+      StReady: if (reset_i) state_d = StDrain;
       default: state_d = StDown;
     endcase
   end
 
-  assign hold_o = state_q != StReady;
-  assign clear_o = state_q == StClear;
-  assign busy_o = state_q inside {StDrain, StClear, StEmpty};
+  assign hold_o = !(state_q inside {StMemory, StReady});
+  assign core_rst_no = rst_ni && !(state_q inside {StDown, StClear});
+  assign busy_o = state_q inside {StDrain, StClear, StTables, StMemory};
   assign ready_o = state_q == StReady;
-  assign done_o = state_q == StEmpty && !clearing_i;
+  assign done_o = state_q == StMemory && memory_empty_i;
   assign epoch_o = epoch_q;
 
   always_ff @(posedge clk_i) begin
@@ -50,25 +54,29 @@ module tiara_restart (
       epoch_q <= '0;
     end else begin
       state_q <= state_d;
-      if (done_o) epoch_q <= epoch_q == '1 ? 16'd1 : epoch_q + 1'b1;
+      if (state_d == StClear) epoch_q <= epoch_q == '1 ? 16'd1 : epoch_q + 1'b1;
     end
   end
 
-  // Properties
+  // ---- properties
 
-  logic sound_q, hold_q;
+  logic sound_q, ready_q;
+  logic [15:0] before_q;
 
   always_ff @(posedge clk_i) begin
     sound_q <= rst_ni;
-    hold_q <= hold_o;
+    ready_q <= ready_o;
+    before_q <= epoch_q;
     if (rst_ni && sound_q) begin
-      // P1 At work only in an epoch.
-      a_p1 : assert (!ready_o || epoch_q != '0);
-      // P2 It empties nothing that may still be read.
-      a_p2 : assert (!clear_o || hold_q);
-      c_done : cover (done_o);
-      c_wraps : cover (done_o && epoch_q == '1);
-      c_waits : cover (state_q == StDrain && !idle_i);
+      // 1. At work only in an epoch.
+      p_1 : assert (hold_o || epoch_q != '0);
+      // 2. An epoch begins only in reset: whoever is not in reset never sees it change.
+      p_2 : assert (epoch_q == before_q || state_q == StClear);
+      // 3. Nothing is emptied that is not held.
+      p_3 : assert (core_rst_no || hold_o);
+      c_1 : cover (done_o);
+      c_2 : cover (state_q == StDrain && !idle_i);
+      c_3 : cover (ready_o && !ready_q);
     end
   end
 

@@ -3,21 +3,10 @@
 
 #include <algorithm>
 
-void
-MemoryPort::resize(uint64_t bytes, Chance &chance)
-{
-	beats.resize(bytes / MEMORY_BEAT_BYTES);
-	refresh_phase = chance.next();
-}
-
 /* What power-up leaves looks as bad as it can: many of the states that the RTL takes for an entry. */
 void
-MemoryPort::forget(Chance &chance)
+Memory::scramble(Chance &chance)
 {
-	reads.clear();
-	writes.clear();
-	data.clear();
-	is_answering = false;
 	for (MemoryBeat &beat : beats) {
 		for (uint8_t &byte : beat.byte)
 			byte = static_cast<uint8_t>(chance.next());
@@ -25,16 +14,21 @@ MemoryPort::forget(Chance &chance)
 	}
 }
 
-MemoryBeat &
-MemoryPort::at(uint64_t addr)
+void
+MemoryPort::connect(Memory *to, uint64_t at, Chance &chance)
 {
-	return beats[addr / MEMORY_BEAT_BYTES % beats.size()];
+	memory = to;
+	base = at;
+	refresh_phase = chance.next();
 }
 
-const MemoryBeat &
-MemoryPort::at(uint64_t addr) const
+void
+MemoryPort::forget()
 {
-	return beats[addr / MEMORY_BEAT_BYTES % beats.size()];
+	reads.clear();
+	writes.clear();
+	data.clear();
+	is_answering = false;
 }
 
 uint64_t
@@ -125,7 +119,7 @@ MemoryPort::r_last() const
 const MemoryBeat &
 MemoryPort::r_beat() const
 {
-	return at(now.addr + now_beat * MEMORY_BEAT_BYTES);
+	return memory->at(base + now.addr + now_beat * MEMORY_BEAT_BYTES);
 }
 
 void
@@ -142,7 +136,7 @@ MemoryPort::carry_out()
 	const Burst &burst = writes.front();
 
 	for (uint32_t i = 0; i < burst.beats; i++) {
-		MemoryBeat &target = at(burst.addr + i * MEMORY_BEAT_BYTES);
+		MemoryBeat &target = memory->at(base + burst.addr + i * MEMORY_BEAT_BYTES);
 
 		for (int n = 0; n < MEMORY_BEAT_BYTES; n++)
 			if (data.front().strobes >> n & 1)

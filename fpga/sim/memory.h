@@ -20,6 +20,25 @@ struct MemoryBeat {
 	uint8_t byte[MEMORY_BEAT_BYTES];
 };
 
+/* What is stored, by linear address. */
+class Memory
+{
+	std::vector<MemoryBeat> beats;
+
+      public:
+	explicit Memory(uint64_t bytes) : beats(bytes / MEMORY_BEAT_BYTES)
+	{
+	}
+
+	MemoryBeat &
+	at(uint64_t addr)
+	{
+		return beats[addr / MEMORY_BEAT_BYTES % beats.size()];
+	}
+
+	void scramble(Chance &chance);
+};
+
 class MemoryPort
 {
 	struct Burst {
@@ -33,7 +52,8 @@ class MemoryPort
 		uint32_t strobes;
 		bool last;
 	};
-	std::vector<MemoryBeat> beats;
+	Memory *memory = nullptr;
+	uint64_t base = 0; /* of the port's addresses */
 	std::deque<Burst> reads, writes;
 	std::deque<Data> data; /* of writes that are not carried out yet */
 	Burst now{};	       /* the read whose beats go out */
@@ -50,8 +70,8 @@ class MemoryPort
 	tiara_sim_memory_stats stats{};
 	uint32_t write_id = 0; /* of the answer on B */
 
-	void resize(uint64_t bytes, Chance &chance);
-	void forget(Chance &chance); /* what was asked; memory then holds anything */
+	void connect(Memory *to, uint64_t at, Chance &chance);
+	void forget(); /* what was asked */
 	void read(const tiara_sim_config &config, Chance &chance, uint64_t cycle, uint32_t id,
 		  uint64_t addr, uint32_t beat_cnt);
 	void write(const tiara_sim_config &config, Chance &chance, uint64_t cycle, uint32_t id,
@@ -69,8 +89,6 @@ class MemoryPort
 	bool b_valid(uint64_t cycle);
 
 	bool is_idle() const;
-	MemoryBeat &at(uint64_t addr);
-	const MemoryBeat &at(uint64_t addr) const;
 };
 
 #endif

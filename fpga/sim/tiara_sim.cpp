@@ -18,8 +18,10 @@
 enum {
 	SIM_PORTS = TIARA_SIM_PORTS, /* these come from fpga/sim/meson.build, as the RTL's own do */
 	SIM_ID_BITS = TIARA_SIM_ID_BITS,
-	SIM_ADDRESS_BITS = TIARA_SIM_ADDRESS_BITS,
 	SIM_BUCKET_BITS = TIARA_SIM_BUCKET_BITS,
+	SIM_BYTES = 64 << SIM_BUCKET_BITS,
+	SIM_PORT_BYTES = SIM_BYTES / SIM_PORTS,
+	SIM_ADDRESS_BITS = __builtin_ctz(SIM_PORT_BYTES),
 	SIM_RESET_CYCLES = 8,
 	SIM_PATIENCE_CYCLES = 1000000,
 };
@@ -45,18 +47,19 @@ struct tiara_sim {
 	bool command_offered = false;
 	std::deque<tiara_card_answer> answers;
 
-	MemoryPort port[SIM_PORTS];
-	bool b_offered[SIM_PORTS] = {};
+	Memory memory{SIM_BYTES};
+	MemoryPort port[SIM_PORTS]; /* of lookups */
+	MemoryPort command_port;
+	bool b_offered = false;
 
 	explicit tiara_sim(const tiara_sim_config &c) : config(c), chance(c.seed)
 	{
 		context.randReset(2);
 		context.randSeed(static_cast<int>(c.seed % 0x7fffffff) + 1);
 		top = std::make_unique<Vtiara_card>(&context);
-		for (MemoryPort &p : port)
-			p.resize(std::max<uint64_t>(64ull << SIM_BUCKET_BITS, 64 * SIM_PORTS) /
-					 SIM_PORTS,
-				 chance);
+		for (unsigned i = 0; i < SIM_PORTS; i++)
+			port[i].connect(&memory, uint64_t{SIM_PORT_BYTES} * i, chance);
+		command_port.connect(&memory, 0, chance);
 	}
 };
 
@@ -162,62 +165,41 @@ sim_take_streams(tiara_sim *s)
 /* ---- memory */
 
 static void
-sim_offer_memory(tiara_sim *s, unsigned i)
+sim_offer_port(tiara_sim *s, unsigned i)
 {
 	Vtiara_card *top = s->top.get();
 	MemoryPort &port = s->port[i];
 	bool r_valid = port.r_valid(s->config, s->chance, s->cycle);
 
 	signal_set(top->m_axi_arready, i, 1, !s->chance.percent(s->config.stall_pct));
-	signal_set(top->m_axi_awready, i, 1, !s->chance.percent(s->config.stall_pct));
-	signal_set(top->m_axi_wready, i, 1, !s->chance.percent(s->config.stall_pct));
 	signal_set(top->m_axi_rvalid, i, 1, r_valid);
-	if (r_valid) {
-		signal_set(top->m_axi_rid, i * SIM_ID_BITS, SIM_ID_BITS, port.r_id());
-		signal_bytes_set(top->m_axi_rdata, i * MEMORY_BEAT_BYTES, port.r_beat().byte,
-				 MEMORY_BEAT_BYTES);
-		signal_set(top->m_axi_rlast, i, 1, port.r_last());
-	}
-	if (!s->b_offered[i])
-		s->b_offered[i] = port.b_valid(s->cycle);
-	signal_set(top->m_axi_bvalid, i, 1, s->b_offered[i]);
-}
-
-template <typename T>
-static uint64_t
-sim_address(const T &signal, unsigned i)
-{
-	unsigned first = i * SIM_ADDRESS_BITS;
-
-	return signal_get(signal, first, 16) |
-	       static_cast<uint64_t>(signal_get(signal, first + 16, SIM_ADDRESS_BITS - 16)) << 16;
+	if (!r_valid)
+		return;
+	signal_set(top->m_axi_rid, i * SIM_ID_BITS, SIM_ID_BITS, port.r_id());
+	signal_bytes_set(top->m_axi_rdata, i * MEMORY_BEAT_BYTES, port.r_beat().byte,
+			 MEMORY_BEAT_BYTES);
+	signal_set(top->m_axi_rlast, i, 1, port.r_last());
 }
 
 static void
-sim_take_write(tiara_sim *s, unsigned i)
+sim_offer_command_port(tiara_sim *s)
 {
-	const Vtiara_card *top = s->top.get();
-	MemoryPort &port = s->port[i];
+	Vtiara_card *top = s->top.get();
+	MemoryPort &port = s->command_port;
 
-	if (signal_get(top->m_axi_awvalid, i, 1) && signal_get(top->m_axi_awready, i, 1))
-		port.write(s->config, s->chance, s->cycle, 0, sim_address(top->m_axi_awaddr, i),
-			   signal_get(top->m_axi_awlen, 8 * i, 8) + 1);
-	if (signal_get(top->m_axi_wvalid, i, 1) && signal_get(top->m_axi_wready, i, 1)) {
-		MemoryBeat beat;
-
-		signal_bytes_get(top->m_axi_wdata, i * MEMORY_BEAT_BYTES, beat.byte,
-				 MEMORY_BEAT_BYTES);
-		port.write_data(beat,
-				signal_get(top->m_axi_wstrb, i * MEMORY_BEAT_BYTES,
-					   MEMORY_BEAT_BYTES),
-				signal_get(top->m_axi_wlast, i, 1));
-	}
-	if (s->b_offered[i] && signal_get(top->m_axi_bready, i, 1))
-		s->b_offered[i] = false;
+	top->m_axi_cmd_arready = !s->chance.percent(s->config.stall_pct);
+	top->m_axi_cmd_awready = !s->chance.percent(s->config.stall_pct);
+	top->m_axi_cmd_wready = !s->chance.percent(s->config.stall_pct);
+	top->m_axi_cmd_rvalid = port.r_valid(s->config, s->chance, s->cycle);
+	if (top->m_axi_cmd_rvalid)
+		signal_bytes_set(top->m_axi_cmd_rdata, 0, port.r_beat().byte, MEMORY_BEAT_BYTES);
+	if (!s->b_offered)
+		s->b_offered = port.b_valid(s->cycle);
+	top->m_axi_cmd_bvalid = s->b_offered;
 }
 
 static void
-sim_take_memory(tiara_sim *s, unsigned i)
+sim_take_port(tiara_sim *s, unsigned i)
 {
 	const Vtiara_card *top = s->top.get();
 	MemoryPort &port = s->port[i];
@@ -227,9 +209,31 @@ sim_take_memory(tiara_sim *s, unsigned i)
 	if (signal_get(top->m_axi_arvalid, i, 1) && signal_get(top->m_axi_arready, i, 1))
 		port.read(s->config, s->chance, s->cycle,
 			  signal_get(top->m_axi_arid, i * SIM_ID_BITS, SIM_ID_BITS),
-			  sim_address(top->m_axi_araddr, i),
+			  signal_get(top->m_axi_araddr, i * SIM_ADDRESS_BITS, SIM_ADDRESS_BITS),
 			  top->m_axi_arlen + 1u);
-	sim_take_write(s, i);
+}
+
+static void
+sim_take_command_port(tiara_sim *s)
+{
+	const Vtiara_card *top = s->top.get();
+	MemoryPort &port = s->command_port;
+
+	if (top->m_axi_cmd_rvalid && top->m_axi_cmd_rready)
+		port.r_taken();
+	if (top->m_axi_cmd_arvalid && top->m_axi_cmd_arready)
+		port.read(s->config, s->chance, s->cycle, 0, top->m_axi_cmd_araddr, 1);
+	if (s->b_offered && top->m_axi_cmd_bready)
+		s->b_offered = false;
+	if (top->m_axi_cmd_awvalid && top->m_axi_cmd_awready)
+		port.write(s->config, s->chance, s->cycle, 0, top->m_axi_cmd_awaddr,
+			   top->m_axi_cmd_awlen + 1u);
+	if (top->m_axi_cmd_wvalid && top->m_axi_cmd_wready) {
+		MemoryBeat beat;
+
+		signal_bytes_get(top->m_axi_cmd_wdata, 0, beat.byte, MEMORY_BEAT_BYTES);
+		port.write_data(beat, top->m_axi_cmd_wstrb, top->m_axi_cmd_wlast);
+	}
 }
 
 /* ---- a cycle */
@@ -241,7 +245,8 @@ sim_offer(tiara_sim *s)
 	sim_offer_command(s);
 	sim_offer_room(s);
 	for (unsigned i = 0; i < SIM_PORTS; i++)
-		sim_offer_memory(s, i);
+		sim_offer_port(s, i);
+	sim_offer_command_port(s);
 }
 
 static void
@@ -249,7 +254,8 @@ sim_take(tiara_sim *s)
 {
 	sim_take_streams(s);
 	for (unsigned i = 0; i < SIM_PORTS; i++)
-		sim_take_memory(s, i);
+		sim_take_port(s, i);
+	sim_take_command_port(s);
 }
 
 /* Before the edge outputs follow this cycle's inputs; the edge makes the next cycle's state. */
@@ -274,12 +280,8 @@ sim_cycle_end(tiara_sim *s)
 static bool
 sim_has_nothing(const tiara_sim *s)
 {
-	if (!s->is_idle || !s->rx.is_empty() || !s->commands.empty())
-		return false;
-	for (unsigned i = 0; i < SIM_PORTS; i++)
-		if (!s->port[i].is_idle() || s->b_offered[i])
-			return false;
-	return true;
+	return s->is_idle && s->rx.is_empty() && s->commands.empty() && s->command_port.is_idle() &&
+	       !s->b_offered;
 }
 
 static void
@@ -298,10 +300,11 @@ sim_forget_streams(tiara_sim *s)
 static void
 sim_forget_memory(tiara_sim *s)
 {
-	for (unsigned i = 0; i < SIM_PORTS; i++) {
-		s->port[i].forget(s->chance);
-		s->b_offered[i] = false;
-	}
+	for (MemoryPort &port : s->port)
+		port.forget();
+	s->command_port.forget();
+	s->b_offered = false;
+	s->memory.scramble(s->chance);
 }
 
 /* ---- what is called */
@@ -463,34 +466,44 @@ tiara_sim_cycles(const struct tiara_sim *sim)
 	return sim->cycle;
 }
 
+static void
+sim_stats_add(struct tiara_sim_memory_stats *stats, const MemoryPort &port)
+{
+	stats->reads += port.stats.reads;
+	stats->writes += port.stats.writes;
+	stats->reordered += port.stats.reordered;
+	stats->waiting_max = std::max(stats->waiting_max, port.stats.waiting_max);
+}
+
 void
 tiara_sim_memory(const struct tiara_sim *sim, struct tiara_sim_memory_stats *stats)
 {
 	*stats = {};
-	for (const MemoryPort &port : sim->port) {
-		stats->reads += port.stats.reads;
-		stats->writes += port.stats.writes;
-		stats->reordered += port.stats.reordered;
-		stats->waiting_max = std::max(stats->waiting_max, port.stats.waiting_max);
-	}
+	for (const MemoryPort &port : sim->port)
+		sim_stats_add(stats, port);
+	sim_stats_add(stats, sim->command_port);
+}
+
+static MemoryBeat &
+sim_half(struct tiara_sim *sim, uint32_t bucket, unsigned half)
+{
+	return sim->memory.at(uint64_t{SIM_PORT_BYTES} * (bucket % SIM_PORTS) +
+			      uint64_t{64} * (bucket / SIM_PORTS) + half * MEMORY_BEAT_BYTES);
 }
 
 void
-tiara_sim_peek(const struct tiara_sim *sim, uint32_t bucket, struct tiara_bucket *value)
+tiara_sim_peek(struct tiara_sim *sim, uint32_t bucket, struct tiara_bucket *value)
 {
-	const MemoryPort &port = sim->port[bucket % SIM_PORTS];
-	uint64_t addr = UINT64_C(64) * (bucket / SIM_PORTS);
-
-	std::memcpy(value, port.at(addr).byte, 32);
-	std::memcpy(reinterpret_cast<uint8_t *>(value) + 32, port.at(addr + 32).byte, 32);
+	for (unsigned half = 0; half < 2; half++)
+		std::memcpy(reinterpret_cast<uint8_t *>(value) + half * MEMORY_BEAT_BYTES,
+			    sim_half(sim, bucket, half).byte, MEMORY_BEAT_BYTES);
 }
 
 void
 tiara_sim_poke(struct tiara_sim *sim, uint32_t bucket, const struct tiara_bucket *value)
 {
-	MemoryPort &port = sim->port[bucket % SIM_PORTS];
-	uint64_t addr = UINT64_C(64) * (bucket / SIM_PORTS);
-
-	std::memcpy(port.at(addr).byte, value, 32);
-	std::memcpy(port.at(addr + 32).byte, reinterpret_cast<const uint8_t *>(value) + 32, 32);
+	for (unsigned half = 0; half < 2; half++)
+		std::memcpy(sim_half(sim, bucket, half).byte,
+			    reinterpret_cast<const uint8_t *>(value) + half * MEMORY_BEAT_BYTES,
+			    MEMORY_BEAT_BYTES);
 }

@@ -93,7 +93,7 @@ uint64_t tiara_sim_cycles(const struct tiara_sim *sim);
 void tiara_sim_memory(const struct tiara_sim *sim, struct tiara_sim_memory_stats *stats);
 
 /* A bucket as memory has it, beside the card's back. */
-void tiara_sim_peek(const struct tiara_sim *sim, uint32_t bucket, struct tiara_bucket *value);
+void tiara_sim_peek(struct tiara_sim *sim, uint32_t bucket, struct tiara_bucket *value);
 void tiara_sim_poke(struct tiara_sim *sim, uint32_t bucket, const struct tiara_bucket *value);
 
 #ifdef __cplusplus
