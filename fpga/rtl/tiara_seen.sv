@@ -31,8 +31,8 @@ module tiara_seen #(
 
   localparam int unsigned LineBits = SlotBits - 7;
 
-  if (SlotBits < 8 || SlotBits > 32) begin : gen_bad_slots
-    $error("tiara_seen: SlotBits is not within 8 and 32");
+  if (SlotBits < 8 || SlotBits > 31) begin : gen_bad_slots
+    $error("tiara_seen: SlotBits is not within 8 and 31");
   end
 
   typedef enum logic [2:0] {
