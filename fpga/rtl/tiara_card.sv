@@ -447,6 +447,13 @@ module tiara_card
 
   // ---- commands
 
+  // Valid is low in reset, in which the sequencer may already want to clear the table.
+  logic cmd_awvalid, cmd_wvalid, cmd_arvalid;
+
+  assign m_axi_cmd_awvalid = core_rst_n && cmd_awvalid;
+  assign m_axi_cmd_wvalid  = core_rst_n && cmd_wvalid;
+  assign m_axi_cmd_arvalid = core_rst_n && cmd_arvalid;
+
   logic cmd_tvalid, cmd_tready, cmd_open, cmd_dropped, cmd_error;
   logic [15:0] left_q;
 
@@ -494,11 +501,11 @@ module tiara_card
     .line_slot_i      (line_slot),
     .line_bits_i      (line_bits),
     .line_end_i       (line_end),
-    .m_axi_awvalid    (m_axi_cmd_awvalid),
+    .m_axi_awvalid    (cmd_awvalid),
     .m_axi_awready    (m_axi_cmd_awready),
     .m_axi_awaddr     (m_axi_cmd_awaddr),
     .m_axi_awlen      (m_axi_cmd_awlen),
-    .m_axi_wvalid     (m_axi_cmd_wvalid),
+    .m_axi_wvalid     (cmd_wvalid),
     .m_axi_wready     (m_axi_cmd_wready),
     .m_axi_wdata      (m_axi_cmd_wdata),
     .m_axi_wstrb      (m_axi_cmd_wstrb),
@@ -506,7 +513,7 @@ module tiara_card
     .m_axi_bvalid     (m_axi_cmd_bvalid),
     .m_axi_bready     (m_axi_cmd_bready),
     .m_axi_bresp      (m_axi_cmd_bresp),
-    .m_axi_arvalid    (m_axi_cmd_arvalid),
+    .m_axi_arvalid    (cmd_arvalid),
     .m_axi_arready    (m_axi_cmd_arready),
     .m_axi_araddr     (m_axi_cmd_araddr),
     .m_axi_rvalid     (m_axi_cmd_rvalid),

@@ -60,6 +60,9 @@ struct tiara_sim {
 		for (unsigned i = 0; i < SIM_PORTS; i++)
 			port[i].connect(&memory, uint64_t{SIM_PORT_BYTES} * i, chance);
 		command_port.connect(&memory, 0, chance);
+		top->s_axis_rx_tuser = 0;
+		signal_set(top->m_axi_rresp, 0, 2 * SIM_PORTS, 0);
+		top->m_axi_cmd_rresp = top->m_axi_cmd_bresp = 0;
 	}
 };
 
