@@ -9,8 +9,8 @@ from typing import Any
 
 import cocotb
 from cocotb.triggers import FallingEdge
-from front_bench import BEAT, MAX_BEATS, Bench, Frame, often
-from front_model import Backend, Out, Reason, World, handle
+from front_bench import BEAT, Bench, Frame, often
+from front_model import MAX_BEATS, Backend, Out, Reason, World, handle
 from scapy.layers.inet import IP, TCP, UDP, IPOption_NOP
 from scapy.layers.l2 import ARP, Dot1Q, Ether
 from scapy.layers.vxlan import VXLAN
@@ -42,7 +42,7 @@ def world() -> World:
 def tcp(line: int, size: int = 0, flags: str = "A", vlan: int | None = None, **ip: Any) -> bytes:
     """A client's segment with `size` bytes of data, of a connection in that line of the backend table."""
     outer = ETHER / Dot1Q(vlan=vlan) if vlan is not None else ETHER
-    fields = {"src": CLIENT, "dst": VIP, "ttl": 63} | ip
+    fields: dict[str, Any] = {"src": CLIENT, "dst": VIP, "ttl": 63} | ip
     data = Raw(bytes(i & 255 for i in range(size)))
     return bytes(outer / IP(**fields) / TCP(sport=40000 + line, dport=80, flags=flags) / data)
 
@@ -50,7 +50,7 @@ def tcp(line: int, size: int = 0, flags: str = "A", vlan: int | None = None, **i
 def udp(line: int, size: int, vlan: int | None = None, **ip: Any) -> bytes:
     """The same in UDP."""
     outer = ETHER / Dot1Q(vlan=vlan) if vlan is not None else ETHER
-    fields = {"src": CLIENT, "dst": VIP, "ttl": 63} | ip
+    fields: dict[str, Any] = {"src": CLIENT, "dst": VIP, "ttl": 63} | ip
     return bytes(outer / IP(**fields) / UDP(sport=40000 + line, dport=53) / Raw(b"q" * size))
 
 
@@ -69,7 +69,8 @@ def mixed(seed: int, count: int) -> list[Frame]:
         line = draw.choice([L2, VXLAN_LINE, IPIP, L2_OTHER, SMALL_VXLAN, SMALL_L2, UNWRITTEN, 9, 15])
         size = draw.choice([0, 1, 6, 13, 14, 32, 60, 61, draw.randrange(200), draw.randrange(1400)])
         vlan = draw.choice([None, None, 5])
-        made = draw.choice([tcp, tcp, udp])(line, size, vlan=vlan, tos=draw.randrange(256))
+        build = udp if draw.random() < 0.33 else tcp
+        made = build(line, size, vlan=vlan, tos=draw.randrange(256))
         kind = draw.random()
         if kind < 0.1:
             made = tcp(line, flags=draw.choice(["S", "SA", "F", "R", "FA", "RA"]))
@@ -282,3 +283,16 @@ async def must_fail(dut: Any) -> None:
     bench = await begun(dut)
     got = await bench.run([Frame(tcp(L2))])
     assert got.up
+
+
+@cocotb.test()
+async def broken_source(dut: Any) -> None:
+    """The RTL's assertions must be on: a beat with a hole in its tkeep ends the simulation."""
+    bench = await begun(dut)
+    await FallingEdge(dut.clk_i)
+    dut.s_axis_rx_tkeep.value = 0b101
+    dut.s_axis_rx_tlast.value = 1
+    dut.s_axis_rx_tvalid.value = 1
+    await FallingEdge(dut.clk_i)
+    await FallingEdge(dut.clk_i)
+    assert bench.cycles == 0
