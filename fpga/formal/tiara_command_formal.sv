@@ -4,7 +4,10 @@
 
 module tiara_command_formal
   import tiara_layout_pkg::*;
-(
+#(
+  parameter int unsigned Ports = 2,
+  parameter int unsigned BucketBits = 2
+) (
   input logic         clk_i,
   input logic         rst_ni,
   input logic [15:0]  epoch_i,
@@ -37,7 +40,7 @@ module tiara_command_formal
   logic [7:0] awaddr, araddr, awlen;
   logic [255:0] wdata, ans_data;
 
-  tiara_command #(.Ports(2), .BucketBits(2), .PortShift(7)) u_dut (
+  tiara_command #(.Ports(Ports), .BucketBits(BucketBits), .PortShift(7)) u_dut (
     .clk_i, .rst_ni, .epoch_i, .ready_o(ready), .dropped_o(dropped), .error_o(error),
     .s_axis_cmd_tvalid(cmd_valid_i), .s_axis_cmd_tready(cmd_ready), .s_axis_cmd_tdata(cmd_data_i),
     .m_axis_ans_tvalid(ans_valid), .m_axis_ans_tready(ans_ready_i), .m_axis_ans_tdata(ans_data),
