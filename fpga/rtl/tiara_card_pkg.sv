@@ -78,6 +78,18 @@ package tiara_card_pkg;
     logic [15:0] bytes;  // of the client's frame without padding, as the CPU counts them
   } tiara_card_forwarded_t;
 
+  // Inside tiara_rewrite: what becomes of one packet.
+  typedef struct packed {
+    logic                  up;  // to the CPU, as it came, with meta; the rest means nothing then
+    tiara_card_meta_t      meta;
+    logic                  vlan;
+    tiara_forward_e        forward;
+    logic [16:0]           len;  // of the frame that goes out
+    logic [11:0][7:0]      macs;  // its first twelve bytes
+    logic [49:0][7:0]      outer;  // what comes between its type and the client's IPv4 header
+    tiara_card_forwarded_t forwarded;
+  } tiara_card_job_t;
+
   // What the parser knows of the card's own place; from registers, changed while no frame is inside or
   // with either value in force for those that are.
   typedef struct packed {

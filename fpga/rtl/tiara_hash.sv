@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+// The keyed hash of docs/design/0003: Toeplitz of the key as XOR trees, then the fold's three rounds.
+// One key a cycle, Latency cycles with en_i later its hash. Page: fpga/doc/tiara_hash.md.
+
+module tiara_hash (
+  input  logic         clk_i,
+  input  logic         en_i,
+  input  logic [126:0] secret_i,
+  input  logic [63:0]  key_i,
+  output logic [63:0]  hash_o
+);
+
+  localparam int unsigned Groups = 8;
+  localparam int unsigned GroupBits = 64 / Groups;
+
+  // What one round adds to the other half.
+  function automatic logic [31:0] half_round(logic [31:0] x);
+    return ({x[30:0], x[31]} & {x[23:0], x[31:24]}) ^ {x[29:0], x[31:30]};
+  endfunction
+
+  // Stage 1: of each output bit, the parity of eight groups of key bits under the secret's.
+  logic [63:0][Groups-1:0] part_q;
+  // Stage 2: Toeplitz.
+  logic [63:0] toeplitz_q;
+  // Stages 3 to 5: the fold's rounds.
+  logic [31:0] lo_3_q, hi_3_q, lo_4_q, hi_4_q, lo_5_q, hi_5_q;
+
+  for (genvar i = 0; i < 64; i++) begin : gen_bit
+    // Output bit i takes secret bit i + 63 - j for key bit j: a window of the secret, reversed.
+    logic [63:0] window;
+    for (genvar j = 0; j < 64; j++) begin : gen_window
+      assign window[j] = secret_i[i+63-j];
+    end
+    for (genvar g = 0; g < Groups; g++) begin : gen_group
+      always_ff @(posedge clk_i) begin
+        if (en_i) begin
+          part_q[i][g] <= ^(key_i[g*GroupBits+:GroupBits] & window[g*GroupBits+:GroupBits]);
+        end
+      end
+    end
+    always_ff @(posedge clk_i) begin
+      if (en_i) toeplitz_q[i] <= ^part_q[i];
+    end
+  end
+
+  always_ff @(posedge clk_i) begin
+    if (en_i) begin
+      lo_3_q <= toeplitz_q[31:0];
+      hi_3_q <= toeplitz_q[63:32] ^ half_round(toeplitz_q[31:0]);
+      lo_4_q <= lo_3_q ^ half_round(hi_3_q);
+      hi_4_q <= hi_3_q;
+      lo_5_q <= lo_4_q;
+      hi_5_q <= hi_4_q ^ half_round(lo_4_q);
+    end
+  end
+
+  assign hash_o = {hi_5_q, lo_5_q};
+
+endmodule
