@@ -6,40 +6,62 @@ The program holds the Verilated modules behind tiara_classify; what it says is p
 
 from __future__ import annotations
 
+import os
+import shutil
 import subprocess
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tiara.native._libtiara import ffi, lib
+from tiara.domain.layout import MEMBERS, SIZES, CardKind, CardReason, CardRemoved, State
 
 ROOT = Path(__file__).parents[2]
 RTL = ROOT / "fpga/rtl"
 PORTS, BUCKETS, PORT_SHIFT = 4, 64, 12
 SLOTS = 4 * BUCKETS
-ESTABLISHED: int = lib.TIARA_STATE_ESTABLISHED
-INSTALL: int = lib.TIARA_CARD_KIND_INSTALL
-REMOVE: int = lib.TIARA_CARD_KIND_REMOVE
-HARVEST: int = lib.TIARA_CARD_KIND_HARVEST
-REMOVED: int = lib.TIARA_CARD_KIND_REMOVED
-HARVESTED: int = lib.TIARA_CARD_KIND_HARVESTED
-HARVEST_END: int = lib.TIARA_CARD_KIND_HARVEST_END
-FOUND: int = lib.TIARA_CARD_REMOVED_FOUND
-SEEN: int = lib.TIARA_CARD_REMOVED_SEEN
-NONE: int = lib.TIARA_CARD_REASON_NONE
-MISS: int = lib.TIARA_CARD_REASON_MISS
+ESTABLISHED = int(State.ESTABLISHED)
+INSTALL, REMOVE, HARVEST = int(CardKind.INSTALL), int(CardKind.REMOVE), int(CardKind.HARVEST)
+REMOVED, HARVESTED = int(CardKind.REMOVED), int(CardKind.HARVESTED)
+HARVEST_END = int(CardKind.HARVEST_END)
+FOUND, SEEN = int(CardRemoved.FOUND), int(CardRemoved.SEEN)
+NONE, MISS = int(CardReason.NONE), int(CardReason.MISS)
 
 
-def build(folder: Path) -> Path:
-    """Compiles the program into a folder; half a minute."""
+def pack(struct: str, **members: int) -> bytes:
+    """A struct of layout.h in the CPU's byte order."""
+    made = bytearray(SIZES[struct])
+    for name, value in members.items():
+        member = MEMBERS[struct][name]
+        size = member.element_bytes * max(1, member.length)
+        made[member.offset : member.offset + size] = value.to_bytes(size, "little")
+    return bytes(made)
+
+
+def unpack(struct: str, data: bytes, name: str) -> int:
+    """A member of a struct in the CPU's byte order."""
+    member = MEMBERS[struct][name]
+    size = member.element_bytes * max(1, member.length)
+    return int.from_bytes(data[member.offset : member.offset + size], "little")
+
+
+
+def build() -> Path:
+    """Compiles the program with Debian's Verilator, where it is not; half a minute."""
+    folder = Path(os.environ.get("TIARA_FPGA_BUILD", ROOT / "build/fpga")) / "back"
+    folder.mkdir(parents=True, exist_ok=True)
+    verilator = shutil.which("verilator", path="/usr/local/bin:/usr/bin")
+    assert verilator, "verilator is not installed"
+    # Another one may have been made this process's own (tests/fpga/rtl_build.py).
+    env = {name: value for name, value in os.environ.items() if name not in ("VERILATOR_ROOT", "MAKEFLAGS")}
     done = subprocess.run(
         [
-            *("verilator", "--cc", "--exe", "--build", "-j", "2", "--assert", "--x-initial", "unique"),
+            *(verilator, "--cc", "--exe", "--build", "-j", "2", "--assert", "--x-initial", "unique"),
             *("-CFLAGS", "-O1", "--Mdir", str(folder), "-y", str(RTL), "--top-module", "tiara_back"),
             *(str(RTL / f"tiara_{name}_pkg.sv") for name in ("layout", "card")),
             *(str(ROOT / "tests/fpga/back" / name) for name in ("tiara_back.sv", "back.cpp")),
             *("-o", "back"),
         ],
+        env=env,
         capture_output=True,
         text=True,
         check=False,
@@ -63,14 +85,24 @@ class Command:
     state: int = ESTABLISHED
 
     def packed(self) -> bytes:
-        made = ffi.new("struct tiara_card_command *")
-        made.kind, made.channel, made.epoch, made.number = self.kind, self.channel, self.epoch, self.number
-        made.slot, made.harvest = self.slot, self.harvest
-        made.entry.backend_line, made.entry.state = self.line, self.state
-        made.entry.client_addr = self.key & 0xFFFFFFFF
-        made.entry.client_port = self.key >> 32 & 0xFFFF
-        made.entry.service_idx = self.key >> 48
-        return bytes(ffi.buffer(made))
+        entry = pack(
+            "tiara_card_entry",
+            client_addr=self.key & 0xFFFFFFFF,
+            client_port=self.key >> 32 & 0xFFFF,
+            service_idx=self.key >> 48,
+            backend_line=self.line,
+            state=self.state,
+        )
+        return pack(
+            "tiara_card_command",
+            kind=self.kind,
+            channel=self.channel,
+            epoch=self.epoch,
+            number=self.number,
+            slot=self.slot,
+            harvest=self.harvest,
+            entry=int.from_bytes(entry, "little"),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,9 +119,9 @@ class Answer:
 
     @classmethod
     def parsed(cls, text: str) -> Answer:
-        a = ffi.new("struct tiara_card_answer *")
-        ffi.memmove(a, bytes.fromhex(text), ffi.sizeof("struct tiara_card_answer"))
-        return cls(a.kind, a.channel, a.epoch, a.number, a.slot, a.harvest, a.seen[0] | a.seen[1] << 64)
+        data = bytes.fromhex(text)
+        names = ("kind", "channel", "epoch", "number", "slot", "harvest", "seen")
+        return cls(*(unpack("tiara_card_answer", data, name) for name in names))
 
 
 @dataclass(frozen=True, slots=True)

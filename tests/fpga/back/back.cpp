@@ -411,5 +411,7 @@ main(int argc, char **argv)
 			obey(line);
 		}
 	}
+	top->final();
+	top.reset(); // before Verilator's own statics go
 	return 0;
 }
