@@ -70,6 +70,8 @@ module tiara_command_formal
   localparam logic [3:0] StQueried = 4'd11;
   localparam logic [3:0] StAnswer = 4'd12;
 
+  localparam logic [127:0] Entry = 128'h00_01_0000_00000003_0000_0000_00000001;
+
   // ---- what the rules say about the command that was taken last
 
   logic begun_q = 1'b0;
@@ -146,6 +148,11 @@ module tiara_command_formal
     a_channel : assume (cmd.channel < 8'd2 || cmd.channel == 8'd16);
     a_entry : assume ((cmd.entry & ~128'h01_01_0003_00000003_0001_0001_00000003) == '0);
     a_memory : assume ((rdata_i & ~{2{128'h01_01_0003_00000003_0001_0001_00000003}}) == '0);
+    // Covers need one way each, and are deep: fewer still.
+    a_cover : assume (Ports != 1 || (cmd.number < 32'd3 && cmd.slot < 32'd2 && cmd.channel < 8'd2
+        && cmd.entry == Entry && (rdata_i == '0 || rdata_i == {2{Entry}}) && cmd.harvest == 32'd1
+        && epoch_i == 16'd1 && cmd.epoch < 16'd2 && line_bits_i == '0 && line_slot_i == '0
+        && begun_i < 16'd2 && ended_i < 16'd2));
     a_epoch : assume (!begun_q || epoch_i == epoch_q || !rst_ni);
     if (begun_q && rst_ni) begin
       // 1. R2, R8: what is carried out applies; what it writes, reads, asks and swaps is its own.

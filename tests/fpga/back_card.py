@@ -44,7 +44,6 @@ def unpack(struct: str, data: bytes, name: str) -> int:
     return int.from_bytes(data[member.offset : member.offset + size], "little")
 
 
-
 def build() -> Path:
     """Compiles the program with Debian's Verilator, where it is not; half a minute."""
     folder = Path(os.environ.get("TIARA_FPGA_BUILD", ROOT / "build/fpga")) / "back"
@@ -166,6 +165,9 @@ class Setup:
         )
 
 
+PLAIN = Setup()
+
+
 @dataclass
 class Events:
     """What happened, in order; times are cycles."""
@@ -193,7 +195,7 @@ class Events:
 class Back:
     """The program."""
 
-    def __init__(self, program: Path, seed: int = 1, setup: Setup = Setup()) -> None:
+    def __init__(self, program: Path, seed: int = 1, setup: Setup = PLAIN) -> None:
         self._process = subprocess.Popen(
             [program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
         )

@@ -12,7 +12,7 @@ sys.path[:0] = [str(TESTS / name) for name in ("fpga", "unit", "path")] + [str(T
 from collections.abc import Callable, Iterator  # noqa: E402
 
 import pytest  # noqa: E402
-from back_card import Back, Setup, build  # noqa: E402
+from back_card import PLAIN, Back, Setup, build  # noqa: E402
 
 
 @pytest.fixture(scope="session")
@@ -26,7 +26,7 @@ def back(back_program: Path) -> Iterator[Callable[..., Back]]:
     """Starts the program with a seed and a setup."""
     started: list[Back] = []
 
-    def start(seed: int = 1, setup: Setup = Setup()) -> Back:
+    def start(seed: int = 1, setup: Setup = PLAIN) -> Back:
         started.append(Back(back_program, seed, setup))
         return started[-1]
 

@@ -159,7 +159,9 @@ def test_until_the_table_is_empty_all_miss(back: Start) -> None:
     """A card that clears its table after a reset reads nothing of it."""
     world = World(back(6), seed=9)
     requests = [world.request(i) for i in range(20)]
-    events = world.back.do(["reset 2", *(f"L {r.name} {r.key} {r.bucket_1} {r.bucket_2} 0" for r in requests)])
+    events = world.back.do(
+        ["reset 2", *(f"L {r.name} {r.key} {r.bucket_1} {r.bucket_2} 0" for r in requests)]
+    )
     events = world.back.run([], "run 30")
     assert events.found == [(one.name, Lookup(False, MISS)) for one in requests]
 
@@ -237,4 +239,6 @@ def test_table_writes_beside_lookups(back: Start, seed: int) -> None:
     removed = {(a.slot, cycle) for a, cycle in events.answers if a.seen & 1}
     for slot, answered in removed:
         again = min((c for c, state in states if c > answered and slot in state), default=1 << 62)
-        assert not [r for _, r, cycle in events.results if r.hit and r.slot == slot and answered <= cycle < again]
+        assert not [
+            r for _, r, cycle in events.results if r.hit and r.slot == slot and answered <= cycle < again
+        ]
