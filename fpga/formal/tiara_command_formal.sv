@@ -4,7 +4,10 @@
 
 module tiara_command_formal
   import tiara_layout_pkg::*;
-(
+#(
+  parameter int unsigned Ports = 2,
+  parameter int unsigned BucketBits = 2
+) (
   input logic         clk_i,
   input logic         rst_ni,
   input logic [15:0]  epoch_i,
@@ -37,7 +40,7 @@ module tiara_command_formal
   logic [7:0] awaddr, araddr, awlen;
   logic [255:0] wdata, ans_data;
 
-  tiara_command #(.Ports(2), .BucketBits(2), .PortShift(7)) u_dut (
+  tiara_command #(.Ports(Ports), .BucketBits(BucketBits), .PortShift(7)) u_dut (
     .clk_i, .rst_ni, .epoch_i, .ready_o(ready), .dropped_o(dropped), .error_o(error),
     .s_axis_cmd_tvalid(cmd_valid_i), .s_axis_cmd_tready(cmd_ready), .s_axis_cmd_tdata(cmd_data_i),
     .m_axis_ans_tvalid(ans_valid), .m_axis_ans_tready(ans_ready_i), .m_axis_ans_tdata(ans_data),
@@ -66,6 +69,8 @@ module tiara_command_formal
   localparam logic [3:0] StQuery = 4'd10;
   localparam logic [3:0] StQueried = 4'd11;
   localparam logic [3:0] StAnswer = 4'd12;
+
+  localparam logic [127:0] Entry = 128'h00_01_0000_00000003_0000_0000_00000001;
 
   // ---- what the rules say about the command that was taken last
 
@@ -143,6 +148,11 @@ module tiara_command_formal
     a_channel : assume (cmd.channel < 8'd2 || cmd.channel == 8'd16);
     a_entry : assume ((cmd.entry & ~128'h01_01_0003_00000003_0001_0001_00000003) == '0);
     a_memory : assume ((rdata_i & ~{2{128'h01_01_0003_00000003_0001_0001_00000003}}) == '0);
+    // Covers need one way each, and are deep: fewer still.
+    a_cover : assume (Ports != 1 || (cmd.number < 32'd3 && cmd.slot < 32'd2 && cmd.channel < 8'd2
+        && cmd.entry == Entry && (rdata_i == '0 || rdata_i == {2{Entry}}) && cmd.harvest == 32'd1
+        && epoch_i == 16'd1 && cmd.epoch < 16'd2 && line_bits_i == '0 && line_slot_i == '0
+        && begun_i < 16'd2 && ended_i < 16'd2));
     a_epoch : assume (!begun_q || epoch_i == epoch_q || !rst_ni);
     if (begun_q && rst_ni) begin
       // 1. R2, R8: what is carried out applies; what it writes, reads, asks and swaps is its own.
