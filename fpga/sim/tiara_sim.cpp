@@ -454,11 +454,14 @@ tiara_sim_step(struct tiara_sim *sim, uint64_t cycles)
 bool
 tiara_sim_run(struct tiara_sim *sim, uint64_t cycles_max)
 {
+	bool had_nothing = false; /* what is taken in a cycle is inside in the next one */
+
 	for (uint64_t i = 0; i < cycles_max; i++) {
 		sim_cycle_begin(sim);
 		sim_cycle_end(sim);
-		if (sim_has_nothing(sim))
+		if (had_nothing && sim_has_nothing(sim))
 			return true;
+		had_nothing = sim->rx.is_empty() && sim->commands.empty();
 	}
 	return false;
 }

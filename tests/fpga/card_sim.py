@@ -6,11 +6,13 @@ TIARA_BUILD names the build folder, build/release otherwise.
 
 from __future__ import annotations
 
+import atexit
 import ipaddress
 import os
 import re
 import sysconfig
 import tomllib
+import weakref
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
@@ -141,6 +143,16 @@ def octets(text: str) -> bytes:
     return ipaddress.IPv4Address(text).packed
 
 
+_OPEN: weakref.WeakSet[Card] = weakref.WeakSet()
+
+
+@atexit.register
+def _close_all() -> None:
+    """While the interpreter is whole: a test that failed keeps its card until then."""
+    for card in list(_OPEN):
+        card.close()
+
+
 class Card:
     """A simulated card. Numbers are as in layout.h, addresses and MACs text."""
 
@@ -149,8 +161,14 @@ class Card:
         config = self.ffi.new("struct tiara_sim_config *", vars(memory))
         self._sim = self.ffi.gc(self.lib.tiara_sim_create(config), self.lib.tiara_sim_destroy)
         self._buffer = self.ffi.new("uint8_t[]", 16384)
+        _OPEN.add(self)
         self.epoch = 0
         self.numbers = [0] * 16
+
+    def close(self) -> None:
+        """Ends the simulation; once."""
+        _OPEN.discard(self)
+        self.ffi.release(self._sim)
 
     # ---- registers
 
@@ -247,7 +265,8 @@ class Card:
         if "number" not in members:
             self.numbers[channel] += 1
         made = self.ffi.new("struct tiara_card_command *")
-        made.kind, made.channel, made.epoch, made.number = kind, channel, self.epoch, self.numbers[channel]
+        made.kind, made.channel, made.epoch = kind, channel, self.epoch
+        made.number = members.pop("number", self.numbers[channel % 16])
         key = members.pop("key", None)
         if key is not None:
             self.ffi.memmove(self.ffi.addressof(made, "entry"), key.to_bytes(8, "little"), 8)
@@ -302,6 +321,12 @@ class Card:
     def cycle(self) -> int:
         """Cycles that passed."""
         return int(self.lib.tiara_sim_cycles(self._sim))
+
+    def memory(self) -> Any:
+        """struct tiara_sim_memory_stats."""
+        stats = self.ffi.new("struct tiara_sim_memory_stats *")
+        self.lib.tiara_sim_memory(self._sim, stats)
+        return stats
 
     def peek(self, slot: int) -> bytes:
         """16 bytes of a slot as memory has them."""
