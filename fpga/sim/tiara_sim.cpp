@@ -266,6 +266,7 @@ static void
 sim_cycle_begin(tiara_sim *s)
 {
 	sim_offer(s);
+	Verilated::threadContextp(&s->context);
 	s->top->clk_i = 0;
 	s->top->eval();
 	s->is_idle = s->top->idle_o;
@@ -325,8 +326,10 @@ tiara_sim_create(const struct tiara_sim_config *config)
 void
 tiara_sim_destroy(struct tiara_sim *sim)
 {
-	if (sim)
-		sim->top->final();
+	if (!sim)
+		return;
+	Verilated::threadContextp(&sim->context); /* the last one made may be gone */
+	sim->top->final();
 	delete sim;
 }
 

@@ -290,6 +290,14 @@ def test_order_within_a_connection(memory: Memory) -> None:
     assert sent == [f[12:] for f in frames if f[35] % 2]
 
 
+def test_an_empty_backend_line_hands_up() -> None:
+    """An entry whose line of the backend table is empty forwards nothing, and is not seen."""
+    card = started()
+    install(card, 40001, backend_line=LINE + 1)
+    assert one(card, frame(40001)).reason is CardReason.NO_BACKEND
+    assert remove(card, 40001)[0].seen[0] == FOUND
+
+
 @pytest.mark.parametrize("memory", [CALM, ROUGH])
 def test_totals_and_counters(memory: Memory) -> None:
     """Packets and bytes by service and by backend line, and the card's own counters, add up."""
