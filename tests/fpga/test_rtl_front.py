@@ -9,8 +9,17 @@ import pytest
 from rtl_build import folder, run_cocotb
 
 TOP = Path(__file__).parent / "rtl/tiara_front.sv"
-CASES = ["hash_golden", "each_way", "every_reason", "limits", "every_length", "back_to_back",
-         "reset_in_mid_packet", "tables_change"]  # fmt: skip
+CASES = [
+    "hash_golden",
+    "each_way",
+    "checksum_carry",
+    "every_reason",
+    "limits",
+    "every_length",
+    "back_to_back",
+    "reset_in_mid_packet",
+    "tables_change",
+]
 
 
 @pytest.mark.parametrize("case", CASES)
