@@ -197,7 +197,7 @@ module tiara_command_formal
       i_11 : assert (!checking || !live_q || u_dut.newest_q[cmd_q.channel[3:0]] < cmd_q.number);
     end
     if (begun_q && rst_ni) begin
-      c_1 : cover (push && !is_line && held_q);
+      c_1 : cover (remove && held_q && wrote_q);
       c_2 : cover (push && !is_line && !held_q);
       c_3 : cover (harvest_valid && harvest_ready_i);
       c_4 : cover (dropped && cmd_q.epoch == epoch_i && cmd_q.kind == CardKindInstall);

@@ -191,6 +191,22 @@ def test_edited_generated_file(copy: Copy, path: str) -> None:
     assert_found(copy, "generated", path, "run `script/check generate`")
 
 
+@pytest.mark.parametrize(
+    "path",
+    ["fpga/rtl/tiara_regs_pkg.sv", "dataplane/include/tiara/card_regs.h", "fpga/doc/registers.md"],
+)
+def test_edited_register_file(copy: Copy, path: str) -> None:
+    """What registers.toml makes is what is there, in RTL, in C and for people."""
+    copy.plant(path, (copy.root / path).read_text() + "\n")
+    assert_found(copy, "generated", path, "run `script/check generate`")
+
+
+def test_registers_that_overlap(copy: Copy) -> None:
+    """Two registers in one place are named."""
+    copy.edit("fpga/rtl/registers.toml", "offset = 0x024", "offset = 0x020")
+    assert_found(copy, "generated", "fpga/rtl/registers.toml", "STATUS: at 0x20, which is no free word")
+
+
 def test_stub_without_its_proto(copy: Copy) -> None:
     """A stub left over from a removed proto is named."""
     path = "controlplane/tiara/v1/planted_pb2.py"

@@ -235,6 +235,19 @@ def test_a_removal_tells_whether_the_entry_was_used() -> None:
     assert remove(card, 40001)[0].seen[0] == FOUND | SEEN
 
 
+def test_a_removal_waits_for_lookups() -> None:
+    """Packets that found the entry before it was removed have set its bit when the removal is answered."""
+    for seed in range(20):
+        card = started(Memory(seed=seed, jitter_cycles=60, reorder_pct=50))
+        install(card, 40001)
+        card.send([*(frame(40002) for _ in range(4)), frame(40001)])
+        card.step(30 + seed)
+        (answer,) = remove(card, 40001)
+        ways = [one.way for one in card.left()][-1]
+        assert answer.seen[0] == (FOUND | SEEN if ways == "sent" else FOUND), seed
+        card.close()
+
+
 def test_only_newer_commands_count() -> None:
     """R2, R3, R8: old numbers of a channel and other epochs do nothing and are not answered."""
     card = started()

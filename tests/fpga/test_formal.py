@@ -27,7 +27,6 @@ FAULTS = {
     "command, R8: any epoch": ("tiara_command", "command_q.epoch == epoch_i && ", ""),
     "command, R9: found nothing, was not used": ("tiara_command", "removed_q <= CardRemovedSeen;", "removed_q <= '0;"),
     "command: removes whatever is there": ("tiara_command", "holds ? StWrite : StAnswer", "StWrite"),
-    "command: answers before it has asked": ("tiara_command", "if (passed) state_q <= StQuery", "if (passed) state_q <= StAnswer"),
 }  # fmt: skip
 
 

@@ -37,6 +37,8 @@ OPTIONS = {
 PROGRAMS = {
     "tests/path/": ("release", "tests/path/run_memory"),
     "tests/fpga/test_rtl_differential.py": ("release", "tests/path/run_memory"),
+    "tests/fpga/test_card": ("release", "fpga/sim/libtiara_sim.so"),
+    "tests/fpga/test_card_records": ("release", "tests/path/run_memory"),
     "tests/fuzz/": ("fuzz", "tests/fuzz/fuzz_path"),
 }
 """What a folder's tests run, and the build it is in."""
