@@ -63,7 +63,8 @@ MemoryPort::write_data(const MemoryBeat &beat, uint32_t strobes, bool last)
 
 /* The first that may be answered, or by chance a later one that no read of its own ID stands before. */
 bool
-MemoryPort::pick(const tiara_sim_config &config, Chance &chance, uint64_t cycle, std::size_t *at) const
+MemoryPort::pick(const tiara_sim_config &config, Chance &chance, uint64_t cycle,
+		 std::size_t *at) const
 {
 	uint64_t ids[16] = {}; /* seen before, 1024 of them */
 	bool found = false;

@@ -56,14 +56,15 @@ class MemoryPort
 	uint64_t base = 0; /* of the port's addresses */
 	std::deque<Burst> reads, writes;
 	std::deque<Data> data; /* of writes that are not carried out yet */
-	Burst now{};	       /* the read whose beats go out */
+	Burst now{};           /* the read whose beats go out */
 	uint32_t now_beat = 0;
 	bool is_answering = false;
 
 	uint64_t refresh_phase = 0;
 
 	uint64_t ready_at(const tiara_sim_config &config, Chance &chance, uint64_t cycle);
-	bool pick(const tiara_sim_config &config, Chance &chance, uint64_t cycle, std::size_t *at) const;
+	bool pick(const tiara_sim_config &config, Chance &chance, uint64_t cycle,
+		  std::size_t *at) const;
 	void carry_out();
 
       public:

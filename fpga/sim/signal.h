@@ -49,7 +49,8 @@ signal_set(VlWide<Words> &signal, unsigned first, unsigned cnt, uint32_t value)
 		unsigned n = cnt - (at - first) < 32 - low ? cnt - (at - first) : 32 - low;
 		uint32_t mask = static_cast<uint32_t>(((UINT64_C(1) << n) - 1) << low);
 
-		signal.at(at / 32) = (signal.at(at / 32) & ~mask) | ((value >> (at - first)) << low & mask);
+		signal.at(at / 32) = (signal.at(at / 32) & ~mask) |
+				     ((value >> (at - first)) << low & mask);
 		at += n;
 	}
 }

@@ -87,8 +87,7 @@ sim_offer_rx(tiara_sim *s)
 static void
 sim_offer_command(tiara_sim *s)
 {
-	if (!s->command_offered && !s->commands.empty() &&
-	    !s->chance.percent(s->config.idle_pct)) {
+	if (!s->command_offered && !s->commands.empty() && !s->chance.percent(s->config.idle_pct)) {
 		signal_bytes_set(s->top->s_axis_cmd_tdata, 0, &s->commands.front(),
 				 sizeof(s->commands.front()));
 		s->command_offered = true;
@@ -124,17 +123,17 @@ sim_take_frames(tiara_sim *s)
 
 	frame.info.cycle = s->cycle;
 	if (top->m_axis_tx_tvalid && top->m_axis_tx_tready &&
-	    s->tx_sink.take(sim_beat(top->m_axis_tx_tdata, top->m_axis_tx_tkeep,
-				     top->m_axis_tx_tlast),
-			    &frame.data)) {
+	    s->tx_sink.take(
+		    sim_beat(top->m_axis_tx_tdata, top->m_axis_tx_tkeep, top->m_axis_tx_tlast),
+		    &frame.data)) {
 		frame.info.way = TIARA_SIM_TX;
 		frame.info.bytes = static_cast<uint32_t>(frame.data.size());
 		s->left.push_back(frame);
 	}
 	if (top->m_axis_cpu_tvalid && top->m_axis_cpu_tready &&
-	    s->cpu_sink.take(sim_beat(top->m_axis_cpu_tdata, top->m_axis_cpu_tkeep,
-				      top->m_axis_cpu_tlast),
-			     &frame.data)) {
+	    s->cpu_sink.take(
+		    sim_beat(top->m_axis_cpu_tdata, top->m_axis_cpu_tkeep, top->m_axis_cpu_tlast),
+		    &frame.data)) {
 		frame.info.way = TIARA_SIM_CPU;
 		frame.info.bytes = static_cast<uint32_t>(frame.data.size());
 		signal_bytes_get(top->m_axis_cpu_tuser, 0, &frame.info.meta,

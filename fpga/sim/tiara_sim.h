@@ -22,12 +22,12 @@ struct tiara_sim;
 struct tiara_sim_config {
 	uint64_t seed;
 	uint32_t latency_cycles; /* of memory, from an address to its first data */
-	uint32_t jitter_cycles;	 /* up to so many more, drawn for each address */
+	uint32_t jitter_cycles;  /* up to so many more, drawn for each address */
 	uint32_t reorder_pct; /* how often a later answer of another AXI ID goes first, if it can */
 	uint32_t refresh_every_cycles; /* how often a port answers nothing for a while; 0: never */
 	uint32_t refresh_cycles;       /* how long then */
-	uint32_t idle_pct;	       /* cycles in which sources of streams have nothing */
-	uint32_t stall_pct;	       /* cycles in which sinks, and memory's addresses, take nothing */
+	uint32_t idle_pct;             /* cycles in which sources of streams have nothing */
+	uint32_t stall_pct; /* cycles in which sinks, and memory's addresses, take nothing */
 };
 
 enum tiara_sim_way {
@@ -39,13 +39,13 @@ enum tiara_sim_way {
 struct tiara_sim_frame {
 	uint64_t cycle; /* of its last beat */
 	uint32_t bytes;
-	uint32_t way; /* enum tiara_sim_way */
+	uint32_t way;                /* enum tiara_sim_way */
 	struct tiara_card_meta meta; /* CPU */
 };
 
 /* What memory has seen, over all ports. */
 struct tiara_sim_memory_stats {
-	uint64_t reads;	      /* bursts */
+	uint64_t reads;       /* bursts */
 	uint64_t writes;      /* bursts */
 	uint64_t reordered;   /* bursts that overtook another one of their port */
 	uint32_t waiting_max; /* bursts asked for and not answered, of one port */
@@ -74,7 +74,8 @@ int tiara_sim_rx(struct tiara_sim *sim, const uint8_t *frame, uint32_t bytes);
 
 /* The next frame that left, in the order of the streams' last beats. False: none. Of a frame longer than
  * room only the beginning is copied. */
-bool tiara_sim_tx(struct tiara_sim *sim, struct tiara_sim_frame *info, uint8_t *frame, uint32_t room);
+bool tiara_sim_tx(struct tiara_sim *sim, struct tiara_sim_frame *info, uint8_t *frame,
+		  uint32_t room);
 
 void tiara_sim_command(struct tiara_sim *sim, const struct tiara_card_command *command);
 bool tiara_sim_answer(struct tiara_sim *sim, struct tiara_card_answer *answer);

@@ -195,8 +195,8 @@ def _page(found: Map) -> str:
         f"<!-- {_GENERATED} -->",
         "# Registers of the card",
         "",
-        "32 bits each, behind AXI4-Lite; only whole, aligned words are written. `ro` is read only, `wo` reads 0.",
-        "A write to `ro`, a narrower one and an access that is not listed answer SLVERR and do nothing.",
+        "32 bits each, behind AXI4-Lite; only whole, aligned words are written. `ro` is read only,",
+        "`wo` reads 0. A write to `ro`, a narrower one and an access that is not listed answer SLVERR and do nothing.",
         "",
         "| offset | name | access | after rst_ni | |",
         "|---|---|---|---|---|",
@@ -204,9 +204,8 @@ def _page(found: Map) -> str:
     for register in found.registers:
         many = f"[{register.count}]" if register.count > 1 else ""
         reset = "" if register.reset is None else f"{register.reset:#x}"
-        rows.append(
-            f"| 0x{register.offset:03x} | {register.name}{many} | {register.access} | {reset} | {register.what} |"
-        )
+        name = f"0x{register.offset:03x} | {register.name}{many}"
+        rows.append(f"| {name} | {register.access} | {reset} | {register.what} |")
         for field in register.fields:
             bits = str(field.bit) if field.bits == 1 else f"{field.bit + field.bits - 1}:{field.bit}"
             rows.append(f"| | · {field.name} [{bits}] | | | {field.what} |")

@@ -257,7 +257,9 @@ class Beside:
     def write_services(self) -> None:
         """Lines of the service table that differ from what is there."""
         services = {
-            (service["vip"], service["port"], PROTOCOLS[service["protocol"]]): self.order["services"].index(name)
+            (service["vip"], service["port"], PROTOCOLS[service["protocol"]]): self.order["services"].index(
+                name
+            )
             for name, service in self.config["services"].items()
             if service["use"] == "active"
         }

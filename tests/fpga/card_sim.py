@@ -55,7 +55,7 @@ def _declarations() -> str:
     )
     wanted = [text for text in types if re.match(r"typedef|struct tiara_(card_\w+|entry|bucket) \{", text)]
     header = (ROOT / "fpga/sim/tiara_sim.h").read_text()
-    header = re.sub(r'^#ifdef __cplusplus$.*?^#endif$', "", header, flags=re.DOTALL | re.MULTILINE)
+    header = re.sub(r"^#ifdef __cplusplus$.*?^#endif$", "", header, flags=re.DOTALL | re.MULTILINE)
     header = re.sub(r"^#.*$", "", header, flags=re.MULTILINE)
     return "\n".join([*wanted, header])
 

@@ -8,8 +8,20 @@ from typing import Any
 
 import front_model
 import pytest
-from card_sim import CALM, COUNTERS, FIELDS, REGISTERS, ROUGH, Answer, Card, Left, Memory, Refused
-from card_sim import mac_octets, octets
+from card_sim import (
+    CALM,
+    COUNTERS,
+    FIELDS,
+    REGISTERS,
+    ROUGH,
+    Answer,
+    Card,
+    Left,
+    Memory,
+    Refused,
+    mac_octets,
+    octets,
+)
 from path_model import TABLE_SECRET
 from path_packets import build
 from test_hash import buckets, entry_key, tiara_hash

@@ -21,8 +21,8 @@ from path_runner import PathProgram
 from tiara.domain.layout import CardReason
 
 sys.path.append(str(Path(__file__).parents[1] / "path"))
-from test_differential import Traffic  # noqa: E402
-from test_records import Play  # noqa: E402
+from test_differential import Traffic
+from test_records import Play
 
 RECORDS = records()
 PACKETS = int(os.environ.get("TIARA_CARD_PACKETS", "2000")) // 4
@@ -46,7 +46,7 @@ def card() -> Card:
 
 @pytest.mark.parametrize("record", [record for _, record in RECORDS], ids=[name for name, _ in RECORDS])
 def test_record(c_path: PathProgram, card: Card, record: Mapping[str, Any]) -> None:
-    """What the card forwards of a record is what the record says, byte for byte; the rest goes up as declared."""
+    """What the card forwards of it is what the record says, byte for byte; the rest goes up as declared."""
     play = Play(Beside(c_path, card), record)
     for step in record["step"]:
         play.run(step)

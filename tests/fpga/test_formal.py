@@ -53,7 +53,7 @@ def test_fault_breaks_its_proof(name: str, tmp_path: Path) -> None:
 def test_every_module_has_its_proof() -> None:
     """Those that issue 6 names."""
     names = ("command", "fifo", "id_pool", "reorder", "skid")
-    assert PROOFS == [f"tiara_{name}" for name in names]
+    assert [f"tiara_{name}" for name in names] == PROOFS
     assert {module for module, _, _ in FAULTS.values()} == set(PROOFS)
 
 
