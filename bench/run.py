@@ -293,6 +293,13 @@ def policies(run: Run) -> Iterator[Row]:
     yield from map(row, measure(run.repeats))
 
 
+def card(run: Run) -> Iterator[Row]:
+    """The simulated card's lookups against memory's latency: no machine matters, the figure is a clock's."""
+    from card import measure
+
+    yield from map(row, measure(1 if run.quick else run.repeats))
+
+
 def nothing(run: Run, connections: int) -> Iterator[Row]:
     """For groups that are the same for every number of connections."""
     yield from ()
@@ -304,6 +311,7 @@ GROUPS: dict[str, tuple[Callable[[Run], Iterator[Row]], Callable[[Run, int], Ite
     "path": (path_once, path),
     "bulk": (publish, bulk),
     "policies": (policies, nothing),
+    "card": (card, nothing),
 }
 
 
@@ -319,6 +327,8 @@ def label(r: Row) -> str:
         words.insert(0, f"{p.get('percent_full', p.get('percent_of_peak'))}%")
     if "threads" in p:
         words.insert(1, f"x{p['threads']}")
+    if "latency_ns" in p:
+        words.append(f"{p['latency_ns']} ns")
     if "backends" in p:
         words.append(f"{p['backends']} backends")
     connections = f"{p['connections']:,}" if "connections" in p else f"{p['buckets'] * 4:,} slots"
@@ -330,6 +340,8 @@ def figure(value: float, unit: str) -> str:
     """As people say it: millions a second, else the number and its unit."""
     if unit == "1/s":
         return f"{value / 1e6:.2f} M/s"
+    if unit == "a clock":
+        return f"{value:.3f} {unit}"
     if unit == "connections":
         return f"{value:,.0f}"
     return f"{value:,.1f} {unit}"

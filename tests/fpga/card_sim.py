@@ -328,6 +328,10 @@ class Card:
         self.lib.tiara_sim_memory(self._sim, stats)
         return stats
 
+    def poke(self, bucket: int, made: Any) -> None:
+        """A bucket straight into memory; made is a struct tiara_bucket."""
+        self.lib.tiara_sim_poke(self._sim, bucket, made)
+
     def peek(self, slot: int) -> bytes:
         """16 bytes of a slot as memory has them."""
         bucket = self.ffi.new("struct tiara_bucket *")

@@ -133,8 +133,8 @@ def service_lines(frontend: tuple[str, int, int], lines: int) -> tuple[int, int]
 def place_services(services: dict[tuple[str, int, int], int], lines: int) -> dict[int, tuple[str, int, int]]:
     """A line for each frontend; others are moved to their other line where they must (cuckoo)."""
     placed: dict[int, tuple[str, int, int]] = {}
-    for frontend in services:
-        moving, line = frontend, service_lines(frontend, lines)[0]
+    for number, frontend in enumerate(services):
+        moving, line = frontend, service_lines(frontend, lines)[number % 2]
         for _ in range(64):
             moving, placed[line] = placed.get(line, ("", 0, 0)), moving
             if not moving[0]:

@@ -65,7 +65,8 @@ def verilated(top: Path, main: Path) -> Path:
     """A program of a module and a C++ main."""
     build = folder() / f"{top.stem}-program"
     build.mkdir(parents=True, exist_ok=True)
-    flags = ["--cc", "--exe", "--build", "-j", "2", "-O3", "--assert", "-CFLAGS", "-O2 -std=c++17"]
+    flags = ["--cc", "--exe", "--build", "-j", "2", "-O3", "--assert"]
+    flags += ["--coverage-user", "-CFLAGS", "-O2 -std=c++17"]
     places = ["--Mdir", str(build), "--top-module", top.stem, "-o", top.stem]
     command = [str(tool()), *flags, *places, *sources(top), str(main)]
     with (build / "build.log").open("w") as log:

@@ -3,11 +3,11 @@
 // command a line on stdin, numbers and bytes in hex with the lowest byte first:
 //
 //   identity BITS | secret BITS | service LINE BITS | backend LINE BITS
-//   frame BYTES
+//   frame BYTES | bad BYTES      the latter marked at its end
 //   run SEED PAUSE     all frames so far, pausing each stream PAUSE times in 256 cycles
 //
 // `run` answers with a line for each packet that came out, `tx BYTES` or `cpu BYTES META`, each stream in
-// its own order, then `end CYCLES`.
+// its own order, then `end CYCLES`. An argument names the file for what was covered.
 #include <algorithm>
 #include <cstdint>
 #include <cstdio>
@@ -20,12 +20,25 @@
 
 #include "Vtiara_front.h"
 #include "verilated.h"
+#include "verilated_cov.h"
 
 namespace
 {
 
 constexpr size_t kBeat = 64;
+constexpr size_t kLongest = 24 * kBeat; // as tiara_front has it
 using Bytes = std::vector<uint8_t>;
+
+struct Frame {
+	Bytes bytes;
+	bool bad;
+
+	bool
+	comes_out() const
+	{
+		return !bad && bytes.size() <= kLongest;
+	}
+};
 
 Bytes
 from_hex(const std::string &text)
@@ -112,15 +125,17 @@ class Bench
 	}
 
 	uint64_t
-	run(const std::vector<Bytes> &frames, uint64_t seed, unsigned pause)
+	run(const std::vector<Frame> &frames, uint64_t seed, unsigned pause)
 	{
 		std::mt19937_64 draw(seed);
 		auto pauses = [&] { return (draw() & 255) < pause; };
-		size_t frame = 0, at = 0, out = 0;
+		size_t frame = 0, at = 0, out = 0, wanted = 0;
 		bool offered = false;
 		uint64_t cycles = 0, last = 0;
 
-		while (out < frames.size() && cycles - last < 100000) {
+		for (const Frame &one : frames)
+			wanted += one.comes_out();
+		while ((frame < frames.size() || out < wanted) && cycles - last < 100000) {
 			if (!offered && frame < frames.size() && !pauses()) {
 				offer(frames[frame], at);
 				offered = true;
@@ -133,7 +148,7 @@ class Bench
 			if (offered && top_.s_axis_rx_tready) {
 				offered = false;
 				at += kBeat;
-				if (at >= frames[frame].size()) {
+				if (at >= frames[frame].bytes.size()) {
 					frame++;
 					at = 0;
 				}
@@ -164,12 +179,13 @@ class Bench
 	}
 
 	void
-	offer(const Bytes &frame, size_t at)
+	offer(const Frame &frame, size_t at)
 	{
-		size_t count = std::min(kBeat, frame.size() - at);
-		put(top_.s_axis_rx_tdata, &frame[at], count);
+		size_t count = std::min(kBeat, frame.bytes.size() - at);
+		put(top_.s_axis_rx_tdata, &frame.bytes[at], count);
 		top_.s_axis_rx_tkeep = count == kBeat ? ~0ull : (1ull << count) - 1;
-		top_.s_axis_rx_tlast = at + count == frame.size();
+		top_.s_axis_rx_tlast = at + count == frame.bytes.size();
+		top_.s_axis_rx_tuser = top_.s_axis_rx_tlast && frame.bad;
 	}
 
 	// Beats that both streams hand over in this cycle; how many packets ended.
@@ -212,7 +228,7 @@ main(int argc, char **argv)
 {
 	Verilated::commandArgs(argc, argv);
 	Bench bench;
-	std::vector<Bytes> frames;
+	std::vector<Frame> frames;
 
 	for (std::string line; std::getline(std::cin, line);) {
 		std::istringstream words(line);
@@ -226,8 +242,8 @@ main(int argc, char **argv)
 			bench.service(static_cast<unsigned>(std::stoul(one)), from_hex(two));
 		else if (what == "backend")
 			bench.backend(static_cast<unsigned>(std::stoul(one)), from_hex(two));
-		else if (what == "frame")
-			frames.push_back(from_hex(one));
+		else if (what == "frame" || what == "bad")
+			frames.push_back({from_hex(one), what == "bad"});
 		else if (what == "run") {
 			uint64_t cycles = bench.run(frames, std::stoull(one),
 						    static_cast<unsigned>(std::stoul(two)));
@@ -237,5 +253,7 @@ main(int argc, char **argv)
 		} else
 			return 2;
 	}
+	if (argc > 1) // where the properties that were covered go
+		Verilated::threadContextp()->coveragep()->write(argv[1]);
 	return 0;
 }
