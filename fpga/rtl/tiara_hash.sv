@@ -18,33 +18,34 @@ module tiara_hash (
     return ({x[30:0], x[31]} & {x[23:0], x[31:24]}) ^ {x[29:0], x[31:30]};
   endfunction
 
-  // Stage 1: of each output bit, the parity of eight groups of key bits under the secret's.
-  logic [63:0][Groups-1:0] part_q;
+  // Stage 1: what each group of eight key bits adds.
+  logic [63:0] part_d[Groups], part_q[Groups];
   // Stage 2: Toeplitz.
-  logic [63:0] toeplitz_q;
+  logic [63:0] toeplitz_d, toeplitz_q;
   // Stages 3 to 5: the fold's rounds.
   logic [31:0] lo_3_q, hi_3_q, lo_4_q, hi_4_q, lo_5_q, hi_5_q;
 
-  for (genvar i = 0; i < 64; i++) begin : gen_bit
-    // Output bit i takes secret bit i + 63 - j for key bit j: a window of the secret, reversed.
-    logic [63:0] window;
-    for (genvar j = 0; j < 64; j++) begin : gen_window
-      assign window[j] = secret_i[i+63-j];
-    end
-    for (genvar g = 0; g < Groups; g++) begin : gen_group
-      always_ff @(posedge clk_i) begin
-        if (en_i) begin
-          part_q[i][g] <= ^(key_i[g*GroupBits+:GroupBits] & window[g*GroupBits+:GroupBits]);
-        end
+  // Each key bit j that is set adds the 64 bits of the secret from 63 - j on.
+  for (genvar g = 0; g < Groups; g++) begin : gen_group
+    always_comb begin
+      part_d[g] = '0;
+      for (int unsigned j = g * GroupBits; j < (g + 1) * GroupBits; j++) begin
+        part_d[g] ^= {64{key_i[j]}} & secret_i[63-j+:64];
       end
     end
     always_ff @(posedge clk_i) begin
-      if (en_i) toeplitz_q[i] <= ^part_q[i];
+      if (en_i) part_q[g] <= part_d[g];
     end
+  end
+
+  always_comb begin
+    toeplitz_d = '0;
+    for (int unsigned g = 0; g < Groups; g++) toeplitz_d ^= part_q[g];
   end
 
   always_ff @(posedge clk_i) begin
     if (en_i) begin
+      toeplitz_q <= toeplitz_d;
       lo_3_q <= toeplitz_q[31:0];
       hi_3_q <= toeplitz_q[63:32] ^ half_round(toeplitz_q[31:0]);
       lo_4_q <= lo_3_q ^ half_round(hi_3_q);

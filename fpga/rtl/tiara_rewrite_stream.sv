@@ -100,7 +100,6 @@ module tiara_rewrite_stream
   logic [HeadBytes-1:0][7:0] head;
   logic [3:0][7:0] after_macs;  // a tag and the type behind it, or what follows a type: the frame's own
   logic [1:0][7:0] type_bytes;
-  logic [6:0] head_bytes;
 
   always_comb begin
     unique case (job_i.forward)
@@ -119,21 +118,18 @@ module tiara_rewrite_stream
       {32'd0, job_i.outer, type_bytes, job_i.macs};
 
   always_comb begin
-    unique case (job_i.forward)
-      ForwardVxlan: head_bytes = job_i.vlan ? 7'd68 : 7'd64;
-      ForwardIpip: head_bytes = job_i.vlan ? 7'd38 : 7'd34;
-      default: head_bytes = 7'd12;
-    endcase
-  end
-
-  always_comb begin
     headed = shifted;
     if (state_q == StFirst) begin
-      for (int unsigned i = 0; i < StreamBytes; i++) begin
-        if (7'(i) < head_bytes) headed[i*8+:8] = head[i];
-      end
-    end else if (second_q && head_bytes > 7'(StreamBytes)) begin
-      headed[31:0] = job_i.outer[49-:4];
+      unique case (job_i.forward)
+        ForwardVxlan: headed = head[StreamBytes-1:0];
+        ForwardIpip: begin
+          headed[33*8+7:0] = head[33:0];
+          if (job_i.vlan) headed[37*8+7:34*8] = head[37:34];
+        end
+        default: headed[11*8+7:0] = head[11:0];
+      endcase
+    end else if (second_q && job_i.forward == ForwardVxlan && job_i.vlan) begin
+      headed[3*8+7:0] = head[67:64];
     end
   end
 
@@ -187,7 +183,7 @@ module tiara_rewrite_stream
       p3_left : assert (!tx_push || left != '0);
       c1_flush : cover (state_q == StFlush && tx_push);
       c2_drain : cover (state_q == StDrain && in);
-      c3_head_of_two_beats : cover (tx_push && second_q && head_bytes > 7'(StreamBytes));
+      c3_head_of_two_beats : cover (tx_push && second_q && job_i.forward == ForwardVxlan && job_i.vlan);
     end
   end
 

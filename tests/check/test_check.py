@@ -258,6 +258,14 @@ def test_format_of_python(copy: Copy) -> None:
     assert_found(copy, "format", path, "script/check mend")
 
 
+def test_lint_of_a_module(copy: Copy) -> None:
+    """Verilator's lint, each module as a top: a signal that nothing reads."""
+    path = "fpga/rtl/planted.sv"
+    module = "module planted (\n  input logic clk_i\n);\n  logic lost;\n  assign lost = clk_i;\nendmodule\n"
+    copy.plant(path, f"// SPDX-License-Identifier: Apache-2.0\n{module}")
+    assert_found(copy, "rtl", f"{path}:5", "Signal is not used: 'lost' (UNUSEDSIGNAL)")
+
+
 def test_lint(copy: Copy) -> None:
     """ruff's rules."""
     path = "controlplane/tiara/domain/planted.py"

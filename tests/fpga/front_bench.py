@@ -10,11 +10,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-import cocotb
 from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge, ReadOnly
 from front_model import (
+    MAX_BEATS,
     SECRET,
+    SERVICE_LINES,
     Out,
     Reason,
     Up,
@@ -28,9 +29,6 @@ from front_model import (
 from rtl_bits import unpack
 
 BEAT = 64
-SERVICE_LINES = 64
-MAX_BEATS = 24
-"""As tiara_front has them."""
 
 Pattern = Callable[[], bool]
 """Whether a stream pauses in this cycle."""
@@ -92,7 +90,7 @@ class Bench:
 
     async def start(self) -> None:
         """Clock, reset, tables."""
-        cocotb.start_soon(Clock(self.dut.clk_i, 2, "step").start())
+        Clock(self.dut.clk_i, 2, "step").start()
         await self.reset()
         await self.write_tables()
 

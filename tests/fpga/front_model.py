@@ -15,6 +15,9 @@ from test_hash import buckets, entry_key, tiara_hash
 
 SECRET = 0x13198A2E03707344 << 64 | 0x243F6A8885A308D3
 BUCKETS = 256
+SERVICE_LINES = 64
+MAX_BEATS = 24
+"""As tests/fpga/rtl/tiara_front.sv has them."""
 LOW_BITS = 15
 """The stand-in for the lookup misses for a client port that ends in this."""
 

@@ -8,6 +8,7 @@
 //
 // `run` answers with a line for each packet that came out, `tx BYTES` or `cpu BYTES META`, each stream in
 // its own order, then `end CYCLES`.
+#include <algorithm>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
@@ -20,12 +21,14 @@
 #include "Vtiara_front.h"
 #include "verilated.h"
 
-namespace {
+namespace
+{
 
 constexpr size_t kBeat = 64;
 using Bytes = std::vector<uint8_t>;
 
-Bytes from_hex(const std::string &text)
+Bytes
+from_hex(const std::string &text)
 {
 	Bytes bytes(text.size() / 2);
 	for (size_t i = 0; i < bytes.size(); i++)
@@ -33,13 +36,16 @@ Bytes from_hex(const std::string &text)
 	return bytes;
 }
 
-void print_hex(const Bytes &bytes)
+void
+print_hex(const Bytes &bytes)
 {
 	for (uint8_t byte : bytes)
 		std::printf("%02x", byte);
 }
 
-template <class Wide> void put(Wide &wide, const uint8_t *bytes, size_t count)
+template <class Wide>
+void
+put(Wide &wide, const uint8_t *bytes, size_t count)
 {
 	for (size_t i = 0; i < sizeof(wide.m_storage) / 4; i++)
 		wide.m_storage[i] = 0;
@@ -47,19 +53,23 @@ template <class Wide> void put(Wide &wide, const uint8_t *bytes, size_t count)
 		wide.m_storage[i / 4] |= static_cast<uint32_t>(bytes[i]) << 8 * (i % 4);
 }
 
-template <class Wide> void get(const Wide &wide, size_t count, Bytes &bytes)
+template <class Wide>
+void
+get(const Wide &wide, size_t count, Bytes &bytes)
 {
 	for (size_t i = 0; i < count; i++)
 		bytes.push_back(static_cast<uint8_t>(wide.m_storage[i / 4] >> 8 * (i % 4)));
 }
 
-size_t kept(uint64_t keep)
+size_t
+kept(uint64_t keep)
 {
 	return static_cast<size_t>(__builtin_popcountll(keep));
 }
 
-class Bench {
-public:
+class Bench
+{
+      public:
 	Bench()
 	{
 		top_.rst_ni = 0;
@@ -70,7 +80,8 @@ public:
 			tick();
 	}
 
-	void service(unsigned line, const Bytes &bits)
+	void
+	service(unsigned line, const Bytes &bits)
 	{
 		put(top_.service_i, bits.data(), bits.size());
 		top_.service_line_i = static_cast<uint8_t>(line);
@@ -79,7 +90,8 @@ public:
 		top_.service_write_i = 0;
 	}
 
-	void backend(unsigned line, const Bytes &bits)
+	void
+	backend(unsigned line, const Bytes &bits)
 	{
 		put(top_.backend_i, bits.data(), bits.size());
 		top_.backend_line_i = static_cast<uint8_t>(line);
@@ -88,10 +100,19 @@ public:
 		top_.backend_write_i = 0;
 	}
 
-	void identity(const Bytes &bits) { put(top_.identity_i, bits.data(), bits.size()); }
-	void secret(const Bytes &bits) { put(top_.secret_i, bits.data(), bits.size()); }
+	void
+	identity(const Bytes &bits)
+	{
+		put(top_.identity_i, bits.data(), bits.size());
+	}
+	void
+	secret(const Bytes &bits)
+	{
+		put(top_.secret_i, bits.data(), bits.size());
+	}
 
-	uint64_t run(const std::vector<Bytes> &frames, uint64_t seed, unsigned pause)
+	uint64_t
+	run(const std::vector<Bytes> &frames, uint64_t seed, unsigned pause)
 	{
 		std::mt19937_64 draw(seed);
 		auto pauses = [&] { return (draw() & 255) < pause; };
@@ -128,11 +149,12 @@ public:
 		return cycles;
 	}
 
-private:
+      private:
 	Vtiara_front top_;
 	Bytes tx_, cpu_;
 
-	void tick()
+	void
+	tick()
 	{
 		top_.clk_i = 0;
 		top_.eval();
@@ -141,7 +163,8 @@ private:
 		top_.clk_i = 0;
 	}
 
-	void offer(const Bytes &frame, size_t at)
+	void
+	offer(const Bytes &frame, size_t at)
 	{
 		size_t count = std::min(kBeat, frame.size() - at);
 		put(top_.s_axis_rx_tdata, &frame[at], count);
@@ -150,7 +173,8 @@ private:
 	}
 
 	// Beats that both streams hand over in this cycle; how many packets ended.
-	size_t take()
+	size_t
+	take()
 	{
 		size_t ended = 0;
 		if (top_.m_axis_tx_tvalid && top_.m_axis_tx_tready) {
@@ -183,7 +207,8 @@ private:
 
 } // namespace
 
-int main(int argc, char **argv)
+int
+main(int argc, char **argv)
 {
 	Verilated::commandArgs(argc, argv);
 	Bench bench;
@@ -204,7 +229,8 @@ int main(int argc, char **argv)
 		else if (what == "frame")
 			frames.push_back(from_hex(one));
 		else if (what == "run") {
-			uint64_t cycles = bench.run(frames, std::stoull(one), static_cast<unsigned>(std::stoul(two)));
+			uint64_t cycles = bench.run(frames, std::stoull(one),
+						    static_cast<unsigned>(std::stoul(two)));
 			std::printf("end %llu\n", static_cast<unsigned long long>(cycles));
 			std::fflush(stdout);
 			frames.clear();
