@@ -84,7 +84,7 @@ def _fill(card: Any, draw: random.Random) -> list[Client]:
     table: dict[int, bytes] = {}
     clients: list[Client] = []
     tail = LINE.to_bytes(4, "little") + bytes([1, 0, State.ESTABLISHED, 0])
-    while len(clients) < FULL * 4 << BUCKET_BITS:
+    while len(clients) < FULL * (4 << BUCKET_BITS):
         client = f"198.18.{draw.randrange(64, 256)}.{draw.randrange(1, 255)}", draw.randrange(1024, 65536)
         key = entry_key((*client, WEB_INDEX))
         for bucket in buckets(tiara_hash(key, _secret()), 1 << BUCKET_BITS):
@@ -101,8 +101,8 @@ def _fill(card: Any, draw: random.Random) -> list[Client]:
 
 def _frame(client: Client) -> bytes:
     """60 bytes of TCP from a client to the service."""
-    from front_model import checksum
     from card_sim import mac_octets, octets
+    from front_model import checksum
 
     ip = b"\x45\0\0\x2e\0\1\0\0\x3f\6\0\0" + octets(client[0]) + octets("198.18.0.100")
     ip = ip[:10] + checksum(ip).to_bytes(2, "big") + ip[12:]

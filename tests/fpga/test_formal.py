@@ -15,19 +15,47 @@ FPGA = Path(__file__).parents[2] / "fpga"
 PROOFS = sorted(path.stem for path in (FPGA / "formal").glob("*.sby"))
 
 FAULTS = {
-    "skid: the second place forgets": ("tiara_skid", "if (s_ready_o) spare_q <= s_data_i;", "spare_q <= s_data_i;"),
-    "skid: takes a beat too many": ("tiara_skid", "s_ready_o = !spare_valid_q", "s_ready_o = !m_valid_o || 1'b1"),
-    "fifo: takes a beat too many": ("tiara_fifo", "s_ready_o = used_o != (PlaceBits + 1)'(Depth)", "s_ready_o = 1'b1"),
-    "fifo: shows the next one": ("tiara_fifo", "store[head_q[PlaceBits-1:0]];", "store[PlaceBits'(head_q + 1'b1)];"),
+    "skid: the second place forgets": (
+        "tiara_skid",
+        "if (s_ready_o) spare_q <= s_data_i;",
+        "spare_q <= s_data_i;",
+    ),
+    "skid: takes a beat too many": (
+        "tiara_skid",
+        "s_ready_o = !spare_valid_q",
+        "s_ready_o = !m_valid_o || 1'b1",
+    ),
+    "fifo: takes a beat too many": (
+        "tiara_fifo",
+        "s_ready_o = used_o != (PlaceBits + 1)'(Depth)",
+        "s_ready_o = 1'b1",
+    ),
+    "fifo: shows the next one": (
+        "tiara_fifo",
+        "store[head_q[PlaceBits-1:0]];",
+        "store[PlaceBits'(head_q + 1'b1)];",
+    ),
     "pool: loses numbers": ("tiara_id_pool", "held_q | (take ? lowest : '0)", "held_q | lowest"),
     "pool: one number twice": ("tiara_id_pool", "held_q | (take ? lowest : '0)", "held_q"),
     "order: one part is enough": ("tiara_reorder", "(&done_q[m_tag_o]);", "(|done_q[m_tag_o]);"),
-    "order: old answers stay": ("tiara_reorder", "if (push) done_d[s_tag_o]", "if (push && s_done_i) done_d[s_tag_o]"),
-    "command, R2: the same number again": ("tiara_command", "command_q.number > newest_q", "command_q.number >= newest_q"),
+    "order: old answers stay": (
+        "tiara_reorder",
+        "if (push) done_d[s_tag_o]",
+        "if (push && s_done_i) done_d[s_tag_o]",
+    ),
+    "command, R2: the same number again": (
+        "tiara_command",
+        "command_q.number > newest_q",
+        "command_q.number >= newest_q",
+    ),
     "command, R8: any epoch": ("tiara_command", "command_q.epoch == epoch_i && ", ""),
-    "command, R9: found nothing, was not used": ("tiara_command", "removed_q <= CardRemovedSeen;", "removed_q <= '0;"),
+    "command, R9: found nothing, was not used": (
+        "tiara_command",
+        "removed_q <= CardRemovedSeen;",
+        "removed_q <= '0;",
+    ),
     "command: removes whatever is there": ("tiara_command", "holds ? StWrite : StAnswer", "StWrite"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("proof", PROOFS)
@@ -54,7 +82,7 @@ def test_every_module_has_its_proof() -> None:
     """Those that issue 6 names."""
     names = ("command", "fifo", "id_pool", "reorder", "skid")
     assert [f"tiara_{name}" for name in names] == PROOFS
-    assert {module for module, _, _ in FAULTS.values()} == set(PROOFS)
+    assert set(PROOFS) == {module for module, _, _ in FAULTS.values()}
 
 
 def _copied(folder: Path) -> None:
