@@ -12,6 +12,7 @@ module tiara_card
   parameter int unsigned ServiceLines = 64,
   parameter int unsigned BackendLines = 256,
   parameter int unsigned PacketBeats  = 512,  // of packets whose headers are inside
+  parameter bit          HitFault     = 1'b0,  // hits name another backend line: to see tests fail
   localparam int unsigned IdBits      = (Outstanding > 1) ? $clog2(Outstanding) : 1,
   localparam int unsigned AddrBits    = BucketBits - $clog2(Ports) + 6,
   localparam int unsigned CmdAddrBits = BucketBits + 6
@@ -342,6 +343,13 @@ module tiara_card
     .m_axi_rlast
   );
 
+  tiara_card_result_t planned;
+
+  always_comb begin
+    planned = result;
+    if (HitFault) planned.backend_line[0] = !result.backend_line[0];
+  end
+
   tiara_rewrite #(
     .BackendLines(BackendLines)
   ) u_rewrite (
@@ -353,7 +361,7 @@ module tiara_card
     .backend_i           (backend),
     .result_valid_i      (result_valid),
     .result_ready_o      (result_ready),
-    .result_i            (result),
+    .result_i            (planned),
     .s_axis_packet_tvalid(packet_tvalid),
     .s_axis_packet_tready(packet_tready),
     .s_axis_packet_tdata (packet_tdata),
