@@ -311,6 +311,13 @@ def policies(run: Run) -> Iterator[Row]:
     yield from map(row, measure(run.repeats))
 
 
+def card(run: Run) -> Iterator[Row]:
+    """The simulated card's lookups against memory's latency: no machine matters, the figure is a clock's."""
+    from card import measure
+
+    yield from map(row, measure(1 if run.quick else run.repeats))
+
+
 def nothing(run: Run, connections: int = 0) -> Iterator[Row]:
     """For groups that have no rows that are measured once, or none for each number of connections."""
     yield from ()
@@ -323,6 +330,7 @@ GROUPS: dict[str, tuple[Callable[[Run], Iterator[Row]], Callable[[Run, int], Ite
     "bulk": (nothing, bulk),
     "control": (control, push),
     "policies": (policies, nothing),
+    "card": (card, nothing),
 }
 
 
@@ -338,6 +346,8 @@ def label(r: Row) -> str:
         words.insert(0, f"{p.get('percent_full', p.get('percent_of_peak'))}%")
     if "threads" in p:
         words.insert(1, f"x{p['threads']}")
+    if "latency_ns" in p:
+        words.append(f"{p['latency_ns']} ns")
     if "backends" in p:
         words.append(f"{p['backends']} backends")
     connections = f"{p['connections']:,}" if "connections" in p else ""
@@ -351,6 +361,8 @@ def figure(value: float, unit: str) -> str:
     """As people say it: millions a second, else the number and its unit."""
     if unit == "1/s":
         return f"{value / 1e6:.2f} M/s"
+    if unit == "a clock":
+        return f"{value:.3f} {unit}"
     if unit == "connections":
         return f"{value:,.0f}"
     return f"{value:,.1f} {unit}"

@@ -10,7 +10,7 @@ package tiara_layout_pkg;
   // A package offers more than one module uses.
   /* verilator lint_off UNUSEDPARAM */
 
-  localparam logic [63:0] LayoutId = 64'h47ba1e78c529e255;
+  localparam logic [63:0] LayoutId = 64'hc6603af58d3ca80d;
 
   // enum tiara_limit
   localparam int unsigned LineBytes = 64;
@@ -406,7 +406,7 @@ package tiara_layout_pkg;
     tiara_card_entry_t entry;
     logic [31:0] harvest;
     logic [31:0] slot;
-    logic [31:0] sequence;
+    logic [31:0] number;
     logic [15:0] epoch;
     logic [7:0] channel;
     logic [7:0] kind;
@@ -417,7 +417,7 @@ package tiara_layout_pkg;
     logic [1:0][63:0] seen;
     logic [31:0] harvest;
     logic [31:0] slot;
-    logic [31:0] sequence;
+    logic [31:0] number;
     logic [15:0] epoch;
     logic [7:0] channel;
     logic [7:0] kind;

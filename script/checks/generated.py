@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from . import reference
+from . import reference, registers
 from .protos import ProtocError, Protos
 from .tree import Finding, Result, Tree, run
 
@@ -18,8 +18,8 @@ _GENERATOR = "dataplane/layout/generate.py"
 
 
 def check(tree: Tree) -> Result:
-    """Layout files, proto stubs and the API reference that differ from what their sources make."""
-    return Result([*_layout(tree), *_stubs(tree), *_reference(tree)])
+    """Layout files, proto stubs, registers and the API reference that differ from what their sources make."""
+    return Result([*_layout(tree), *_stubs(tree), *_registers(tree), *_reference(tree)])
 
 
 def generate(tree: Tree) -> int:
@@ -41,7 +41,7 @@ def generate(tree: Tree) -> int:
             else:
                 (tree.root / path).unlink()
                 print(f"removed {path}")
-    return _write_reference(tree)
+    return _write_registers(tree) or _write_reference(tree)
 
 
 def _reference(tree: Tree) -> Iterator[Finding]:
@@ -58,6 +58,32 @@ def _write_reference(tree: Tree) -> int:
     if _read(path) != made:
         path.write_text(made, encoding="utf-8")
         print(f"wrote {reference.PAGE}")
+    return 0
+
+
+def _registers(tree: Tree) -> Iterator[Finding]:
+    try:
+        made = registers.outputs(_read(tree.root / registers.SOURCE))
+    except (registers.RegisterError, ValueError, KeyError, TypeError) as error:
+        yield Finding(registers.SOURCE, f"is no register map ({error})", "mend it")
+        return
+    for path, text in made.items():
+        if _read(tree.root / path) != text:
+            yield Finding(path, f"differs from what {registers.SOURCE} makes", GENERATE)
+
+
+def _write_registers(tree: Tree) -> int:
+    try:
+        made = registers.outputs(_read(tree.root / registers.SOURCE))
+    except registers.RegisterError as error:
+        print(f"{registers.SOURCE}: {error}")
+        return 1
+    for path, text in made.items():
+        target = tree.root / path
+        if _read(target) != text:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_text(text, encoding="utf-8")
+            print(f"wrote {path}")
     return 0
 
 

@@ -9,6 +9,7 @@ import re
 import shutil
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import PurePosixPath
 
 from .tree import Finding, Result, Tree, one_line, run
 
@@ -23,6 +24,10 @@ _TIDY_FLAGS = (
     *("-Idataplane/include", "-Idataplane"),
 )
 _TIDY_LINE = re.compile(r"^(?P<where>[^:\n]+:\d+):\d+: (?:error|warning): (?P<what>.*)$", re.MULTILINE)
+_RTL = "fpga/rtl"
+_RTL_LINE = re.compile(
+    r"^%(?:Warning|Error)(?P<kind>-\w+)?: (?P<where>[^:\n]+:\d+):\d+: (?P<what>.*)$", re.MULTILINE
+)
 # What builds without DPDK, so that the check needs none.
 _TIDY_FOLDERS = ("dataplane/table", "dataplane/path", "dataplane/control", "dataplane/layout")
 
@@ -48,16 +53,45 @@ def tidy(tree: Tree) -> Result:
 
 
 def rtl(tree: Tree) -> Result:
-    """Verilator's lint on every package and module of its own."""
+    """Verilator's lint on every package and module, each as a top of its own."""
     tool = shutil.which("verilator")
     if not tool:
         return Result(skipped=["verilator is not installed: apt-get install verilator"])
-    findings: list[Finding] = []
-    for path in tree.under("fpga/rtl", ends=("_pkg.sv",)):
-        done = run(tree, tool, "--lint-only", "-Wall", path)
-        if done.returncode:
-            findings.append(Finding(path, done.stderr.splitlines()[0], f"verilator --lint-only -Wall {path}"))
-    return Result(findings)
+    packages = packages_in_order(tree, _RTL)
+    tops = [path for path in tree.under(_RTL, ends=(".sv",)) if path not in packages]
+    commands = [[*packages]] if packages else []
+    commands += [["-y", _RTL, "--top-module", PurePosixPath(top).stem, *packages, top] for top in tops]
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        found = pool.map(lambda more: list(_rtl_one(tree, tool, more)), commands)
+        return Result(sorted({finding for findings in found for finding in findings}, key=str))
+
+
+def packages_in_order(tree: Tree, folder: str) -> list[str]:
+    """A folder's packages, each behind those that it imports."""
+    waiting = {PurePosixPath(path).stem: path for path in tree.under(folder, ends=("_pkg.sv",))}
+    ordered: list[str] = []
+
+    def place(name: str) -> None:
+        path = waiting.pop(name, None)
+        if path:
+            for wanted in re.findall(r"\b(\w+_pkg)::", tree.text(path)):
+                place(wanted)
+            ordered.append(path)
+
+    for name in sorted(waiting):
+        place(name)
+    return ordered
+
+
+def _rtl_one(tree: Tree, tool: str, arguments: list[str]) -> Iterator[Finding]:
+    command = ["--lint-only", "-Wall", *arguments]
+    done = run(tree, tool, *command)
+    found = list(_RTL_LINE.finditer(done.stderr))
+    for match in found:
+        what = f"{match['what']} ({(match['kind'] or '-error')[1:]})"
+        yield Finding(match["where"], what, "mend it, or lint_off with the reason")
+    if done.returncode and not found:
+        yield Finding(arguments[-1], "Verilator fails", f"verilator {' '.join(command)}: {one_line(done)}")
 
 
 def meson(tree: Tree) -> Result:

@@ -191,6 +191,22 @@ def test_edited_generated_file(copy: Copy, path: str) -> None:
     assert_found(copy, "generated", path, "run `script/check generate`")
 
 
+@pytest.mark.parametrize(
+    "path",
+    ["fpga/rtl/tiara_regs_pkg.sv", "dataplane/include/tiara/card_regs.h", "fpga/doc/registers.md"],
+)
+def test_edited_register_file(copy: Copy, path: str) -> None:
+    """What registers.toml makes is what is there, in RTL, in C and for people."""
+    copy.plant(path, (copy.root / path).read_text() + "\n")
+    assert_found(copy, "generated", path, "run `script/check generate`")
+
+
+def test_registers_that_overlap(copy: Copy) -> None:
+    """Two registers in one place are named."""
+    copy.edit("fpga/rtl/registers.toml", "offset = 0x024", "offset = 0x020")
+    assert_found(copy, "generated", "fpga/rtl/registers.toml", "STATUS: at 0x20, which is no free word")
+
+
 def test_stub_without_its_proto(copy: Copy) -> None:
     """A stub left over from a removed proto is named."""
     path = "controlplane/tiara/v1/planted_pb2.py"
@@ -256,6 +272,14 @@ def test_format_of_python(copy: Copy) -> None:
     path = "controlplane/tiara/domain/planted.py"
     copy.plant(path, f"{PY_HEAD}x = {{'a':1}}\n")
     assert_found(copy, "format", path, "script/check mend")
+
+
+def test_lint_of_a_module(copy: Copy) -> None:
+    """Verilator's lint, each module as a top: a signal that nothing reads."""
+    path = "fpga/rtl/planted.sv"
+    module = "module planted (\n  input logic clk_i\n);\n  logic lost;\n  assign lost = clk_i;\nendmodule\n"
+    copy.plant(path, f"// SPDX-License-Identifier: Apache-2.0\n{module}")
+    assert_found(copy, "rtl", f"{path}:5", "Signal is not used: 'lost' (UNUSEDSIGNAL)")
 
 
 def test_lint(copy: Copy) -> None:

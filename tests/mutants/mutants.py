@@ -36,6 +36,9 @@ OPTIONS = {
 }  # fmt: skip
 PROGRAMS = {
     "tests/path/": ("release", "tests/path/run_memory"),
+    "tests/fpga/test_rtl_differential.py": ("release", "tests/path/run_memory"),
+    "tests/fpga/test_card": ("release", "fpga/sim/libtiara_sim.so"),
+    "tests/fpga/test_card_records": ("release", "tests/path/run_memory"),
     "tests/fuzz/": ("fuzz", "tests/fuzz/fuzz_path"),
 }
 """What a folder's tests run, and the build it is in."""
@@ -118,6 +121,7 @@ class Copy:
                 self.ninja(build, target)
                 env |= {"TIARA_BUILD": str(self.folder / build)}
         env |= {"TIARA_FUZZ_SECONDS": "3", "TIARA_PATH_PACKETS": "5000"}
+        env |= {"TIARA_FPGA_BUILD": str(self.folder / "fpga")}
         command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", test]
         return self.green(*command, log="pytest", env=env)
 

@@ -9,7 +9,7 @@ from enum import IntEnum, IntFlag
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
-LAYOUT_ID: Final = 0x47BA1E78C529E255
+LAYOUT_ID: Final = 0xC6603AF58D3CA80D
 """What a segment, libtiara and tiara-dataplane must agree on."""
 
 
@@ -482,7 +482,7 @@ MEMBERS: Final[Mapping[str, Mapping[str, Member]]] = MappingProxyType(
             "kind": Member(0, 1, 0, "uint8_t"),
             "channel": Member(1, 1, 0, "uint8_t"),
             "epoch": Member(2, 2, 0, "uint16_t"),
-            "sequence": Member(4, 4, 0, "uint32_t"),
+            "number": Member(4, 4, 0, "uint32_t"),
             "slot": Member(8, 4, 0, "uint32_t"),
             "harvest": Member(12, 4, 0, "uint32_t"),
             "entry": Member(16, 16, 0, "struct tiara_card_entry"),
@@ -491,7 +491,7 @@ MEMBERS: Final[Mapping[str, Mapping[str, Member]]] = MappingProxyType(
             "kind": Member(0, 1, 0, "uint8_t"),
             "channel": Member(1, 1, 0, "uint8_t"),
             "epoch": Member(2, 2, 0, "uint16_t"),
-            "sequence": Member(4, 4, 0, "uint32_t"),
+            "number": Member(4, 4, 0, "uint32_t"),
             "slot": Member(8, 4, 0, "uint32_t"),
             "harvest": Member(12, 4, 0, "uint32_t"),
             "seen": Member(16, 8, 2, "uint64_t"),

@@ -477,9 +477,9 @@ struct tiara_card_command {
 	uint8_t kind; /* enum tiara_card_kind */
 	uint8_t channel;
 	uint16_t epoch;
-	uint32_t number;   /* of the channel, from 1: its sequence number */
-	uint32_t slot;     /* bucket * 4 + place in it */
-	uint32_t harvest;  /* HARVEST: its number, from 1 */
+	uint32_t number;  /* of the channel, from 1: its sequence number */
+	uint32_t slot;    /* bucket * 4 + place in it */
+	uint32_t harvest; /* HARVEST: its number, from 1 */
 	struct tiara_card_entry entry;
 };
 
@@ -489,7 +489,7 @@ struct tiara_card_answer {
 	uint8_t channel;
 	uint16_t epoch;
 	uint32_t number; /* the command's */
-	uint32_t slot;     /* HARVESTED: the first of 128 slots whose bits follow */
+	uint32_t slot;   /* HARVESTED: the first of 128 slots whose bits follow */
 	uint32_t harvest;
 	uint64_t seen[2]; /* HARVESTED: slot + i is bit i; REMOVED: enum tiara_card_removed */
 };
