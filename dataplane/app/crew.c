@@ -130,7 +130,7 @@ tiara_crew_start_ctl(const struct tiara_arguments *arguments, const struct tiara
 		struct tiara_port queue = tiara_dpdk_port(port, i);
 
 		self->member[i].crew = self;
-		tiara_worker_init_ctl(&self->member[i].worker, map, i, &queue, &tiara_card_none,
+		tiara_worker_init_ctl(&self->member[i].worker, map, i, &queue, NULL,
 				      rte_get_tsc_hz());
 		tiara_worker_cap_unconfirmed_ctl(&self->member[i].worker,
 						 self->unconfirmed + (size_t)i * room, room);

@@ -8,6 +8,7 @@
 #ifndef TIARA_PATH_STAGE_H
 #define TIARA_PATH_STAGE_H
 
+#include "offload/offload.h"
 #include "path/worker.h"
 
 /* frame.backend_idx before one is chosen; no segment has so many. */
@@ -42,6 +43,11 @@ uint32_t tiara_room_choose_wk(struct tiara_worker *w, const struct tiara_frame *
 /* The backend in the row of a client's try number `again`; the first is number 0. */
 const uint32_t *tiara_select_row_wk(const struct tiara_worker *w, const struct tiara_frame *f,
 				    uint16_t again);
+
+/* What a change of an entry by a packet means to the card. */
+enum offload_wish_kind tiara_offload_wish_of(const union tiara_word *word);
+/* True: the card may have the entry, which may not change now; the frame has ended, its removal begins. */
+bool tiara_offload_holds_wk(struct tiara_worker *w, struct tiara_frame *f);
 
 /* The found entry was used now: last seen, TCP state, no longer only pushed. */
 void tiara_connection_touch_wk(struct tiara_worker *w, struct tiara_frame *f);
