@@ -1,13 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """The card protocol of docs/design/0016 as a transition system, and a breadth-first checker.
 
-One slot of the card and two keys that want it. Three scopes, each checked whole: "keys" (both keys, their
-slot), "ages" (key A, one connection, deadlines and harvests), "counts" (key A and the totals). Key A is used by one connection after another, each with a
+One slot of the card and two keys that want it. Four scopes, each checked whole: "key" (A, and connections
+that follow each other), "slot" (both keys), "ages" (A's deadlines and harvests), "counts" (the totals). Key A is used by one connection after another, each with a
 backend of its own (the selection table changes between them); key B by one that never ends. Each key has a
 channel. Two workers decide about A; a wish that is handed from one to the other is late by any time, and
 so it is here: whatever may be decided may be decided at any moment. Every message that was ever sent may
 arrive at any time, any number of times, or never: loss, duplication and reordering in one. Time is left
 out but for what the rules may see of it.
+
+Two demands of the page are no ``Rules``: that an expiry waits for a harvest keeps what is used in the card
+(without it nothing breaks, but every connection would come down once a timeout), and that a slot waits
+for the answer as its key does keeps the mirror at one word a slot.
 
 ``Rules`` are the protocol; each can be switched off, and ``check`` then finds the shortest run that
 breaks a property:
@@ -25,9 +29,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
 from typing import NamedTuple
 
-PACKETS_MAX = 2
-"""Packets that the card forwards in one run: enough for one to be added twice, or missed."""
-
 HARVESTS_MAX = 2
 
 
@@ -40,14 +41,18 @@ class Scope:
     numbers: tuple[int, int]
     """Commands, by channel."""
     ages: bool = False
+    """Its connection never ends by itself, and is removed by an expiry only."""
     counts: bool = False
     both_keys: bool = False
+    packets: int = 1
+    """That the card forwards."""
 
 
 SCOPES = {
-    "keys": Scope(connections=2, numbers=(3, 2), both_keys=True),
+    "slot": Scope(connections=1, numbers=(2, 2), both_keys=True),
+    "counts": Scope(connections=1, numbers=(2, 2), counts=True, packets=2),
+    "key": Scope(connections=2, numbers=(3, 2)),
     "ages": Scope(connections=1, numbers=(4, 4), ages=True),
-    "counts": Scope(connections=2, numbers=(3, 3), counts=True),
 }
 
 
@@ -60,15 +65,13 @@ class Rules:
     silent_drop: bool = True  # R3: what it dropped it does not answer
     fresh_number: bool = True  # R4: a command that is repeated takes a new number
     key_waits: bool = True  # R5: the key is not used again before its removal's answer
-    slot_waits: bool = True  # R5: nor is its slot
     remember: bool = True  # R6: the CPU keeps what it has installed
     syn_goes_up: bool = True  # R7: a SYN is the CPU's, entry or not
     epoch: bool = True  # R8: commands and answers carry the card's epoch; others are dropped
     nothing_is_used: bool = True  # R9: a removal that found nothing counts as "its bit was set"
     totals: bool = True  # R10: counters travel as totals, not as deltas
     reset_at_start: bool = True  # R11: a data plane empties the card at its start
-    harvest_bit: bool = True  # R12: a bit in a harvest that was begun after the deadline ends an expiry
-    answer_bit: bool = True  # R12: and so does one in the removal's answer
+    answer_bit: bool = True  # R12: a bit in the removal's answer ends an expiry
     full_timeouts: bool = True  # R13: what the card had begins its timeout anew after a reset
     numbered_harvest: bool = True  # a harvest asked again reports the same bank again
 
@@ -144,8 +147,8 @@ class State(NamedTuple):
     """The card's total that was read last."""
     added: int = 0
     """Packets of the card that were added to the CPU's totals."""
-    resets: int = 0
-    restarts: int = 0
+    mishap: bool = False
+    """The card was reset, or the CPU killed; one of them in a run."""
 
 
 class Broken(Exception):
@@ -172,11 +175,11 @@ def _client(s: State, rules: Rules) -> Iterator[Step]:
         yield "client opens", _syn(s._replace(connection=s.connection + 1, wants=True), rules)
     elif s.wants:
         yield "SYN again", _syn(s, rules)
-    if s.alive and not (s.card.key == "a" and s.forwarded == PACKETS_MAX):
+    if s.alive and not (s.card.key == "a" and s.forwarded == s.scope.packets):
         yield "DATA", _data(s)
-    if s.alive:
+    if s.alive and not s.scope.ages:
         yield "FIN", _fin(s)
-    if s.card.key == "b" and s.forwarded < PACKETS_MAX:
+    if s.card.key == "b" and s.forwarded < s.scope.packets:
         yield "DATA of B", _by_card(s, 9)
 
 
@@ -201,7 +204,11 @@ def _data(s: State) -> State:
 def _by_card(s: State, backend: int) -> State:
     if s.card.backend != backend:
         raise Broken("a packet was sent to another backend by the card")
-    card = s.card._replace(total=s.card.total + 1, bits=(True, s.card.bits[1]))
+    card = s.card
+    if s.scope.counts:
+        card = card._replace(total=card.total + 1)
+    if s.scope.ages:
+        card = card._replace(bits=(True, card.bits[1]))
     return s._replace(forwarded=s.forwarded + 1, card=card)
 
 
@@ -216,16 +223,16 @@ def _decide(s: State, rules: Rules) -> Iterator[Step]:
     for key, record in (("a", s.a), ("b", s.b)):
         if record is None:
             continue
-        for worker in (0, 1) if key == "a" else (1,):
-            if record.tier == "cpu" and not record.closing and _slot_is_free(s, key, rules):
+        for worker in (0, 1) if key == "a" and not s.scope.ages else (1,):
+            if record.tier == "cpu" and not record.closing and _slot_is_free(s, key):
                 yield f"worker {worker} offers {key}", _offer(s, key, worker, rules)
-            if record.tier == "offered":
+            if record.tier == "offered" and not s.scope.ages:
                 yield f"worker {worker} removes {key}", _remove(s, key, worker, rules)
-            if record.tier == "offered" and key == "a":
+            if record.tier == "offered" and key == "a" and not s.scope.ages:
                 yield f"worker {worker} offers a again", _offer(s, key, worker, rules)
             if record.tier == "removing":
                 yield f"worker {worker} removes {key} again", _remove_again(s, key, worker, rules)
-    if s.a and s.a.tier != "cpu":
+    if s.a and s.a.tier != "cpu" and not s.scope.ages:
         yield "a command of another key", _post(s, "other", "", 0, 0, rules)
     if s.a and s.a.closing and s.a.tier == "cpu":
         yield "forget the connection", s._replace(a=None)
@@ -235,11 +242,10 @@ def _decide(s: State, rules: Rules) -> Iterator[Step]:
         yield "the totals are read", _read_totals(s, rules)
 
 
-def _slot_is_free(s: State, key: str, rules: Rules) -> bool:
+def _slot_is_free(s: State, key: str) -> bool:
     """As the CPU's mirror says."""
     other = s.b if key == "a" else s.a
-    holds = ("offered", "removing") if rules.slot_waits else ("offered",)
-    return other is None or other.tier not in holds
+    return other is None or other.tier == "cpu"
 
 
 def _post(
@@ -303,7 +309,7 @@ def _age(s: State, rules: Rules) -> Iterator[Step]:
         yield "expire", _expire(s)
     if record.tier == "offered":
         yield "harvest", _harvest(s, record, rules)
-    if record.due and record.tier == "offered" and (record.quiet or not rules.harvest_bit):
+    if record.due and record.tier == "offered" and record.quiet:
         yield "begin to expire", _remove(s, "a", 0, rules, expiring=True)
 
 
@@ -428,12 +434,12 @@ def _learn_reset(s: State, epoch: int, rules: Rules) -> State:
 
 
 def _mishaps(s: State, rules: Rules) -> Iterator[Step]:
-    if s.resets == 0:
-        card = Card(s.card.epoch + 1)
-        up = Message("reset", 0, card.epoch, 0)
-        yield "the card resets", s._replace(card=card, sent=s.sent | {up}, resets=1)
-    if s.restarts == 0:
-        yield "the CPU restarts", _restart(s._replace(restarts=1), rules)
+    if s.mishap:
+        return
+    card = Card(s.card.epoch + 1)
+    up = Message("reset", 0, card.epoch, 0)
+    yield "the card resets", s._replace(card=card, sent=s.sent | {up}, mishap=True)
+    yield "the CPU restarts", _restart(s._replace(mishap=True), rules)
 
 
 def _restart(s: State, rules: Rules) -> State:

@@ -90,6 +90,7 @@ bed_open(struct bed *b, const struct bed_config *config)
 	node->tsc_hz = WORLD_TSC_HZ;
 	memcpy(node->port_mac, (const uint8_t[6]){2, 0, 0, 0, 0, 1}, 6);
 	b->world.tsc = WORLD_TSC_HZ;
+	b->step_ns = 1000;
 	memcpy(b->config.twin.secret, b->world.map.segment->table_secret,
 	       sizeof(b->config.twin.secret));
 	b->twin = tiara_card_twin_new(&b->config.twin);
@@ -119,12 +120,20 @@ bed_restart(struct bed *b)
 	bed_turn(b, 1);
 }
 
+/* Relaxed: workers' clocks need not agree to the nanosecond. */
+static uint64_t
+bed_later(struct bed *b, uint64_t ns)
+{
+	return __atomic_add_fetch(&b->world.tsc, ns, __ATOMIC_RELAXED);
+}
+
 void
 bed_turn(struct bed *b, uint64_t later_ns)
 {
-	b->world.tsc += later_ns;
+	uint64_t tsc = bed_later(b, later_ns);
+
 	for (uint32_t i = 0; i < b->config.worker_cnt; i++)
-		tiara_worker_burst_wk(&b->worker[i], b->world.tsc);
+		tiara_worker_burst_wk(&b->worker[i], tsc);
 }
 
 void
@@ -179,16 +188,16 @@ bed_backend_new(struct bed *b, uint32_t idx)
 /* ---- packets ---- */
 
 static void
-bed_build(struct bed *b, uint32_t client, enum bed_flags flags)
+bed_build(const struct bed *b, uint8_t *frame, uint32_t client, enum bed_flags flags)
 {
-	uint8_t *data = b->frame + BED_HEADROOM;
+	uint8_t *data = frame + BED_HEADROOM;
 	struct tiara_ether *ether = (void *)data;
 	struct tiara_ipv4 *ip = (void *)(ether + 1);
 	struct tiara_tcp *tcp = (void *)(ip + 1);
 	uint32_t bytes = sizeof(*ip) + sizeof(*tcp) + 8;
 	uint64_t sum = 0;
 
-	memset(b->frame, 0, sizeof(b->frame));
+	memset(frame, 0, BED_FRAME_BYTES);
 	tiara_mac_copy(ether->dst, b->world.map.segment->node.port_mac);
 	ether->type = TIARA_BE16(TIARA_ETHERTYPE_IPV4);
 	*ip = (struct tiara_ipv4){.version_ihl = 0x45,
@@ -248,13 +257,14 @@ bed_remembered(const struct bed *b, const struct bed_client *c)
 }
 
 static void
-bed_expect(struct bed *b, struct bed_client *c, enum bed_flags flags, int backend, bool offloaded)
+bed_expect(struct bed *b, struct bed_client *c, enum bed_flags flags, int backend, bool offloaded,
+	   uint32_t tick)
 {
 	bool anew = flags == BED_SYN && (c->closing || !bed_remembered(b, c));
 
 	CHECK(!bed_remembered(b, c) || anew || backend == c->backend);
 	c->backend = backend;
-	c->last_tick = tiara_tick_now(&b->world.map);
+	c->last_tick = tick;
 	if (flags == BED_FIN || flags == BED_RST || anew)
 		c->established = false;
 	else if (flags == BED_DATA && !(c->closing && offloaded))
@@ -269,16 +279,17 @@ int
 bed_packet(struct bed *b, uint32_t client, enum bed_flags flags, uint32_t worker)
 {
 	struct bed_client *c = &b->client[client];
-	struct tiara_memory_frame frame = {.data = b->frame + BED_HEADROOM,
+	struct tiara_memory_frame frame = {.data = b->frame[worker] + BED_HEADROOM,
 					   .len_bytes = 14 + 20 + 20 + 8,
 					   .headroom_bytes = BED_HEADROOM};
 	struct tiara_found found = bed_find(b, client);
 	bool offloaded = found.slot && found.word.entry.flags & TIARA_ENTRY_OFFLOADED;
+	uint32_t tick = tiara_tick_now(&b->world.map); /* others may turn it before we are back */
 	int backend;
 
-	bed_build(b, client, flags);
+	bed_build(b, b->frame[worker], client, flags);
 	b->port[worker].rx = (struct tiara_memory_queue){.frame = &frame, .cnt = 1};
-	tiara_worker_burst_wk(&b->worker[worker], b->world.tsc += 1000);
+	tiara_worker_burst_wk(&b->worker[worker], bed_later(b, b->step_ns));
 	b->port[worker].rx = (struct tiara_memory_queue){.cnt = 0};
 	if (frame.fate != TIARA_MEMORY_SENT) {
 		uint8_t verdict = b->worker[worker].frame[0].verdict;
@@ -287,17 +298,27 @@ bed_packet(struct bed *b, uint32_t client, enum bed_flags flags, uint32_t worker
 		      verdict == TIARA_VERDICT_NO_BACKEND);
 		return BED_NONE;
 	}
-	b->sent++;
+	b->sent[worker]++;
 	backend = bed_backend_of(b, frame.data);
 	/* a FIN or RST of what is not in the table is passed on and not remembered */
 	if (flags != BED_FIN && flags != BED_RST)
-		bed_expect(b, c, flags, backend, offloaded);
+		bed_expect(b, c, flags, backend, offloaded, tick);
 	else if (offloaded || bed_remembered(b, c))
-		bed_expect(b, c, flags, backend, offloaded);
+		bed_expect(b, c, flags, backend, offloaded, tick);
 	return backend;
 }
 
 /* ---- what is seen ---- */
+
+uint64_t
+bed_sent(const struct bed *b)
+{
+	uint64_t sum = 0;
+
+	for (uint32_t i = 0; i < BED_WORKERS; i++)
+		sum += b->sent[i];
+	return sum;
+}
 
 uint64_t
 bed_event(const struct bed *b, enum tiara_event event)

@@ -47,15 +47,19 @@ struct bed {
 	struct tiara_worker worker[BED_WORKERS];
 	struct bed_client client[BED_CLIENTS];
 	uint8_t life[BED_BACKENDS]; /* counts an index's owners */
-	uint64_t sent;              /* frames that left for a backend */
-	uint8_t frame[BED_FRAME_BYTES];
+	uint64_t step_ns;           /* what a packet takes */
+	uint64_t sent[BED_WORKERS]; /* frames that left for a backend, by who took them from the wire */
+	uint8_t frame[BED_WORKERS][BED_FRAME_BYTES];
 };
 
 void bed_open(struct bed *b, const struct bed_config *config);
 void bed_close(struct bed *b);
 /* The data plane is killed and started again: all but segment and card is new. */
 void bed_restart(struct bed *b);
-/* A packet through the card to a worker; the backend it left for, or BED_NONE. Checks it. */
+/*
+ * A packet through the card to a worker; the backend it left for, or BED_NONE. Checks it. Threads may call
+ * it, each with a worker and clients of its own.
+ */
 int bed_packet(struct bed *b, uint32_t client, enum bed_flags flags, uint32_t worker);
 /* One burst of each worker, that much later. */
 void bed_turn(struct bed *b, uint64_t later_ns);
@@ -67,6 +71,7 @@ void bed_backend_gone(struct bed *b, uint32_t idx);
 void bed_backend_new(struct bed *b, uint32_t idx);
 uint64_t bed_key(uint32_t client);
 struct tiara_found bed_find(struct bed *b, uint32_t client);
+uint64_t bed_sent(const struct bed *b);
 uint64_t bed_event(const struct bed *b, enum tiara_event event);
 /* Packets counted to the service, by all workers. */
 uint64_t bed_counted(const struct bed *b);

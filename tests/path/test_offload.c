@@ -366,8 +366,8 @@ life_end(struct life *l)
 	for (uint32_t i = 0; i < bed.offload->mirror.slot_cnt; i++)
 		CHECK(mirror_get(&bed.offload->mirror, i) == 0);
 	if (!l->faults && bed_event(&bed, TIARA_EVENT_CARD_RESET) == 0)
-		CHECK(bed_counted(&bed) == bed.sent);
-	CHECK(bed_counted(&bed) <= bed.sent);
+		CHECK(bed_counted(&bed) == bed_sent(&bed));
+	CHECK(bed_counted(&bed) <= bed_sent(&bed));
 }
 
 struct sums {
@@ -392,7 +392,7 @@ life_run(uint64_t seed, struct sums *sums)
 	life_end(&l);
 	sums->forwarded += tiara_card_twin_counts(bed.twin).forwarded;
 	sums->dropped += tiara_card_twin_counts(bed.twin).dropped;
-	sums->sent += bed.sent;
+	sums->sent += bed_sent(&bed);
 	sums->repeated += bed_event(&bed, TIARA_EVENT_CARD_REPEATED);
 	sums->expired += bed_event(&bed, TIARA_EVENT_CARD_EXPIRED);
 	sums->removed += bed_event(&bed, TIARA_EVENT_CARD_REMOVED);
