@@ -48,18 +48,17 @@ flush_moves(const struct tiara_map *map)
 
 /*
  * What a card may have is ended by a worker, once the card has said that it has it no longer; at the
- * latest in the next pass of the sweep, to which it looks as old as can be.
+ * latest in the next pass of the sweep, to which it looks older than any timeout.
  */
 static bool
 flush_take(struct tiara_handle *handle, const struct tiara_age *age, struct tiara_found *found)
 {
-	enum { OLDEST = 0xbfff }; /* ticks; from here on an age is of the future */
 	union tiara_word word = found->word;
 
 	if (!(word.entry.flags & TIARA_ENTRY_OFFLOADED))
 		return tiara_table_remove(&handle->map, &handle->state->writer, found);
 	word.entry.flags |= TIARA_ENTRY_ENDING;
-	word.entry.last_seen = (uint16_t)(age->now - OLDEST);
+	word.entry.last_seen = (uint16_t)(age->now - TIARA_TIMEOUT_TICKS_MAX - 1);
 	return tiara_table_replace(&handle->map, &handle->state->writer, found, &word);
 }
 

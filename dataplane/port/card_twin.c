@@ -72,7 +72,11 @@ twin_answer(struct tiara_card_twin *t, const struct tiara_card_command *c,
 					   .harvest = c->harvest,
 					   .seen = {seen[0], seen[1]}}};
 
-	twin_link_put(t, &t->up[c->channel % t->config.queue_cnt], &m);
+	struct twin_link *up = &t->up[c->channel % t->config.queue_cnt];
+
+	if (up->cnt < TWIN_LINK_MESSAGES)
+		t->about[c->channel % t->config.queue_cnt][up->cnt] = twin_key(&c->entry);
+	twin_link_put(t, up, &m);
 }
 
 static bool
@@ -153,7 +157,7 @@ twin_hear(struct tiara_card_twin *t, uint32_t queue)
 {
 	union twin_message m;
 
-	while (!t->silent && twin_link_get(t, &t->down[queue], &m))
+	while (!t->silent && !t->config.held && twin_link_get(t, &t->down[queue], &m))
 		twin_command(t, &m.command);
 }
 
@@ -179,12 +183,13 @@ static uint32_t
 twin_poll(void *self, uint32_t queue, struct tiara_card_answer *answer, uint32_t max)
 {
 	struct tiara_card_twin *t = self;
+	struct twin_link *up = t->config.held ? &t->ready[queue] : &t->up[queue];
 	union twin_message m;
 	uint32_t cnt = 0;
 
 	twin_enter(t);
 	twin_hear(t, queue);
-	while (!t->silent && cnt < max && twin_link_get(t, &t->up[queue], &m))
+	while (!t->silent && cnt < max && twin_link_get(t, up, &m))
 		answer[cnt++] = m.answer;
 	twin_leave(t);
 	return cnt;
@@ -380,6 +385,49 @@ tiara_card_twin_entry(const struct tiara_card_twin *twin, uint64_t key)
 	uint32_t slot = twin_find(twin, key);
 
 	return slot == UINT32_MAX ? (struct tiara_card_entry){.state = 0} : twin->entry[slot];
+}
+
+static bool
+twin_deliver_down(struct tiara_card_twin *t, enum tiara_card_kind kind, uint64_t key, uint32_t nth)
+{
+	for (uint32_t q = 0; q < t->config.queue_cnt; q++)
+		for (uint32_t i = 0; i < t->down[q].cnt; i++) {
+			struct tiara_card_command c = t->down[q].message[i].command;
+
+			if (c.kind != kind || twin_key(&c.entry) != key || nth-- > 0)
+				continue;
+			twin_command(t, &c);
+			return true;
+		}
+	return false;
+}
+
+static bool
+twin_deliver_up(struct tiara_card_twin *t, enum tiara_card_kind kind, uint64_t key, uint32_t nth)
+{
+	for (uint32_t q = 0; q < t->config.queue_cnt; q++)
+		for (uint32_t i = 0; i < t->up[q].cnt; i++) {
+			union twin_message m = t->up[q].message[i];
+
+			if (m.answer.kind != kind || t->about[q][i] != key || nth-- > 0)
+				continue;
+			twin_link_put(t, &t->ready[q], &m);
+			return true;
+		}
+	return false;
+}
+
+bool
+tiara_card_twin_deliver(struct tiara_card_twin *twin, enum tiara_card_kind kind, uint64_t key,
+			uint32_t nth)
+{
+	bool done;
+
+	twin_enter(twin);
+	done = kind >= TIARA_CARD_KIND_REMOVED ? twin_deliver_up(twin, kind, key, nth)
+					       : twin_deliver_down(twin, kind, key, nth);
+	twin_leave(twin);
+	return done;
 }
 
 /* ---- made and unmade ---- */

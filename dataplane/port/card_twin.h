@@ -22,6 +22,7 @@ struct tiara_card_twin_config {
 	uint8_t repeat;
 	uint8_t delay; /* stays on its way while others pass, at each look */
 	bool is_port;
+	bool held; /* messages stay on the link, and arrive when tiara_card_twin_deliver says so */
 };
 
 /* What it did, since it was made. */
@@ -47,6 +48,12 @@ void tiara_card_twin_silence(struct tiara_card_twin *twin, bool silent);
 /* The link is as the config's, or faultless. */
 void tiara_card_twin_calm(struct tiara_card_twin *twin, bool calm);
 struct tiara_card_twin_counts tiara_card_twin_counts(const struct tiara_card_twin *twin);
+/*
+ * held: the nth message of a kind that is about a key (0: about none) arrives, again if it has before.
+ * False: there is none.
+ */
+bool tiara_card_twin_deliver(struct tiara_card_twin *twin, enum tiara_card_kind kind, uint64_t key,
+			     uint32_t nth);
 /* The entry of a key in its table, or one of state 0. */
 struct tiara_card_entry tiara_card_twin_entry(const struct tiara_card_twin *twin, uint64_t key);
 /* A slot as it is. */

@@ -36,6 +36,9 @@ struct tiara_card_twin {
 	struct tiara_card_total *total[2];
 	struct twin_link down[TIARA_CARD_CHANNELS]; /* by queue */
 	struct twin_link up[TIARA_CARD_CHANNELS];
+	/* held: answers that were let through, by queue; and the key that a kept answer is about */
+	struct twin_link ready[TIARA_CARD_CHANNELS];
+	uint64_t about[TIARA_CARD_CHANNELS][TWIN_LINK_MESSAGES];
 };
 
 /* The link: a message goes in, once, twice or not at all; one comes out, or none that is ready does. */

@@ -2,7 +2,8 @@
 """The card protocol of docs/design/0016 as a transition system, and a breadth-first checker.
 
 One slot of the card and two keys that want it. Four scopes, each checked whole: "key" (A, and connections
-that follow each other), "slot" (both keys), "ages" (A's deadlines and harvests), "counts" (the totals). Key A is used by one connection after another, each with a
+that follow each other), "slot" (both keys), "ages" (A's deadlines and harvests), "counts" (the totals).
+Key A is used by one connection after another, each with a
 backend of its own (the selection table changes between them); key B by one that never ends. Each key has a
 channel. Two workers decide about A; a wish that is handed from one to the other is late by any time, and
 so it is here: whatever may be decided may be decided at any moment. Every message that was ever sent may

@@ -291,6 +291,7 @@ bed_packet(struct bed *b, uint32_t client, enum bed_flags flags, uint32_t worker
 	b->port[worker].rx = (struct tiara_memory_queue){.frame = &frame, .cnt = 1};
 	tiara_worker_burst_wk(&b->worker[worker], bed_later(b, b->step_ns));
 	b->port[worker].rx = (struct tiara_memory_queue){.cnt = 0};
+	b->last[worker] = frame;
 	if (frame.fate != TIARA_MEMORY_SENT) {
 		uint8_t verdict = b->worker[worker].frame[0].verdict;
 

@@ -50,6 +50,7 @@ struct bed {
 	uint64_t step_ns;           /* what a packet takes */
 	uint64_t sent[BED_WORKERS]; /* frames that left for a backend, by who took them from the wire */
 	uint8_t frame[BED_WORKERS][BED_FRAME_BYTES];
+	struct tiara_memory_frame last[BED_WORKERS]; /* as the last packet left */
 };
 
 void bed_open(struct bed *b, const struct bed_config *config);

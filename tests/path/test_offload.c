@@ -9,6 +9,7 @@
 
 #include "check.h"
 #include "offload_bed.h"
+#include "table/hash.h"
 
 static struct bed bed;
 
@@ -80,6 +81,42 @@ test_moves_up(void)
 	CHECK(bed.worker[0].counters->verdict_pkts[TIARA_VERDICT_FORWARDED_BY_CARD] == 5);
 	CHECK(bed.worker[0].backend_counters[bed.client[0].backend].pkts == 7);
 	bed_close(&bed);
+}
+
+/* The CPU's packet and the card's next one of the same connection are the same bytes. */
+static void
+check_same_bytes(enum tiara_forward forward, uint32_t more_bytes)
+{
+	static uint8_t by_cpu[BED_FRAME_BYTES];
+	uint32_t cpu_bytes;
+
+	open_plain(8);
+	for (uint32_t i = 0; i < BED_BACKENDS; i++) {
+		struct tiara_backend *b = &bed.world.plan.backend[i];
+
+		b->forward = (uint8_t)forward;
+		b->vni = 0x123456;
+		b->tunnel_port = 0xb512; /* 4789 */
+		memcpy(b->inner_mac, (const uint8_t[6]){2, 9, 9, 9, 9, 9}, 6);
+	}
+	bed_shuffle(&bed, 3);
+	bed_ticks(&bed, 2);
+	establish(0);
+	CHECK(forwarded() == 0);
+	cpu_bytes = bed.last[0].len_bytes;
+	memcpy(by_cpu, bed.last[0].data, cpu_bytes);
+	CHECK(bed_packet(&bed, 0, BED_DATA, 0) != BED_NONE && forwarded() == 1);
+	CHECK(bed.last[0].len_bytes == cpu_bytes && cpu_bytes == 62 + more_bytes);
+	CHECK(memcmp(bed.last[0].data, by_cpu, cpu_bytes) == 0);
+	bed_close(&bed);
+}
+
+static void
+test_same_bytes(void)
+{
+	check_same_bytes(TIARA_FORWARD_L2, 0);
+	check_same_bytes(TIARA_FORWARD_IPIP, 20);
+	check_same_bytes(TIARA_FORWARD_VXLAN, 50);
 }
 
 /* An end brings it back down; it is the CPU's alone then, and may begin anew. */
@@ -250,6 +287,119 @@ test_overtaken(void)
 	bed_turn(&bed, 1000);
 	CHECK(bed_packet(&bed, 0, BED_DATA, 0) != BED_NONE);
 	CHECK(bed_event(&bed, TIARA_EVENT_CARD_OVERTAKEN) == 1 && forwarded() == 1);
+	bed_close(&bed);
+}
+
+static uint64_t
+hash_of(uint32_t client)
+{
+	return tiara_hash_inline(bed_key(client), bed.world.map.segment->table_secret);
+}
+
+static enum mirror_state
+mirrored(uint32_t client)
+{
+	uint32_t slot = mirror_find(&bed.offload->mirror, hash_of(client));
+
+	return slot == MIRROR_NONE ? MIRROR_FREE : mirror_state(&bed.offload->mirror, slot);
+}
+
+static void
+wish_due(uint32_t client)
+{
+	tiara_offload_wish_wk(&bed.worker[0], bed_key(client), hash_of(client), OFFLOAD_DUE);
+}
+
+/* R12: a deadline alone takes nothing down, nor does a harvest that began before it. */
+static void
+test_due_waits_for_harvest(void)
+{
+	open_plain(8);
+	establish(0);
+	tiara_card_twin_silence(bed.twin, true);
+	bed_ticks(&bed, BED_ESTABLISHED_TICKS + 1);
+	wish_due(0);
+	CHECK(mirrored(0) == MIRROR_OFFERED);
+	tiara_card_twin_silence(bed.twin, false);
+	bed_turn(&bed, 1000);
+	wish_due(0);
+	CHECK(mirrored(0) == MIRROR_OFFERED);
+	bed_ticks(&bed, OFFLOAD_HARVEST_TICKS + 1);
+	wish_due(0);
+	CHECK(mirrored(0) == MIRROR_REMOVING);
+	bed_close(&bed);
+}
+
+/* R8: what the card said before it was emptied is not said of what it has now. */
+static void
+test_answer_of_an_earlier_life(void)
+{
+	struct bed_config config = config_plain(8);
+
+	config.twin.held = true;
+	bed_open(&bed, &config);
+	bed_turn(&bed, 1000);
+	establish(0);
+	CHECK(tiara_card_twin_deliver(bed.twin, TIARA_CARD_KIND_INSTALL, bed_key(0), 0));
+	CHECK(bed_packet(&bed, 0, BED_FIN, 0) != BED_NONE);
+	CHECK(tiara_card_twin_deliver(bed.twin, TIARA_CARD_KIND_REMOVE, bed_key(0), 0));
+	bed_restart(&bed);
+	CHECK(bed_packet(&bed, 0, BED_DATA, 0) != BED_NONE); /* takes it back */
+	bed_ticks(&bed, 1);
+	CHECK(bed_packet(&bed, 0, BED_DATA, 0) != BED_NONE); /* offers it */
+	CHECK(mirrored(0) == MIRROR_OFFERED);
+	CHECK(tiara_card_twin_deliver(bed.twin, TIARA_CARD_KIND_INSTALL, bed_key(0), 1));
+	CHECK(bed_packet(&bed, 0, BED_FIN, 0) != BED_NONE);
+	CHECK(mirrored(0) == MIRROR_REMOVING);
+	CHECK(tiara_card_twin_deliver(bed.twin, TIARA_CARD_KIND_REMOVED, bed_key(0), 0));
+	bed_turn(&bed, 1000);
+	CHECK(mirrored(0) == MIRROR_REMOVING && marked(0));
+	bed_close(&bed);
+}
+
+/* A data plane without the card: connections stay, marks go, and what is not used ends in its time. */
+static void
+test_card_taken_away(void)
+{
+	struct tiara_port port;
+	int before;
+
+	open_plain(8);
+	establish(0);
+	establish(1);
+	before = bed.client[0].backend;
+	port = tiara_memory_port_ops(&bed.port[0]);
+	tiara_worker_init_ctl(&bed.worker[0], &bed.world.map, 0, &port, NULL, WORLD_TSC_HZ);
+	bed_ticks(&bed, 5);
+	CHECK(bed_packet(&bed, 0, BED_DATA, 0) == before);
+	CHECK(bed_packet(&bed, 0, BED_FIN, 0) == before);
+	CHECK(bed_packet(&bed, 0, BED_SYN, 0) != BED_NONE); /* nobody's removal is waited for */
+	bed_ticks(&bed, BED_ESTABLISHED_TICKS + 40);
+	CHECK(!bed_find(&bed, 0).slot && !bed_find(&bed, 1).slot);
+	bed_close(&bed);
+}
+
+/* A connection that is to be ended leaves the card first, used or not. */
+static void
+test_ending(void)
+{
+	struct tiara_writer writer = {.owner = TIARA_OWNER_CONTROL};
+	struct tiara_found f;
+	union tiara_word word;
+
+	open_plain(8);
+	establish(0);
+	f = bed_find(&bed, 0);
+	word = f.word;
+	word.entry.flags |= TIARA_ENTRY_ENDING;
+	word.entry.last_seen = (uint16_t)(bed.worker[0].age.now - TIARA_TIMEOUT_TICKS_MAX - 1);
+	CHECK(tiara_table_replace(&bed.world.map, &writer, &f, &word));
+	for (int i = 0; i < 12; i++) {
+		if (bed_find(&bed, 0).slot)
+			CHECK(bed_packet(&bed, 0, BED_DATA, 0) == bed.client[0].backend);
+		bed_ticks(&bed, 1);
+	}
+	CHECK(!in_card(0) && !bed_find(&bed, 0).slot);
 	bed_close(&bed);
 }
 
@@ -427,6 +577,7 @@ main(int argc, char **argv)
 	uint64_t first = argc > 2 ? strtoull(argv[2], NULL, 10) : 1;
 
 	test_moves_up();
+	test_same_bytes();
 	test_comes_down();
 	test_waits_for_answer();
 	test_harvest_keeps();
@@ -436,6 +587,10 @@ main(int argc, char **argv)
 	test_full();
 	test_backend_gone();
 	test_overtaken();
+	test_due_waits_for_harvest();
+	test_answer_of_an_earlier_life();
+	test_card_taken_away();
+	test_ending();
 	test_lives(runs, first);
 	return 0;
 }
