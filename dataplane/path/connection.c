@@ -103,7 +103,8 @@ connection_touch_once(struct tiara_worker *w, struct tiara_frame *f)
 	if (used.value == f->found.word.value)
 		return true;
 	if (tiara_table_replace(w->map, &w->writer, &f->found, &used)) {
-		f->wish = (uint8_t)tiara_offload_wish_of(&used);
+		if (w->offload)
+			f->wish = (uint8_t)tiara_offload_wish_of(&used);
 		return true;
 	}
 	tiara_event_wk(w, TIARA_EVENT_TOUCH_RACE);

@@ -551,16 +551,26 @@ life_run(uint64_t seed, struct sums *sums)
 	bed_close(&bed);
 }
 
+static uint64_t lived; /* the seed of the life that runs */
+
+/* A check that fails ends the program. */
+static void
+tell_seed(void)
+{
+	if (lived != 0)
+		fprintf(stderr, "in the life of seed %" PRIu64 "\n", lived);
+}
+
 static void
 test_lives(uint64_t runs, uint64_t first)
 {
 	struct sums s = {0};
 
 	for (uint64_t seed = first; seed < first + runs; seed++) {
-		fprintf(stderr, "\rseed %" PRIu64 " ", seed);
+		lived = seed;
 		life_run(seed, &s);
 	}
-	fprintf(stderr, "\n");
+	lived = 0;
 	printf("%" PRIu64 " lives: %" PRIu64 " of %" PRIu64 " packets by the card, %" PRIu64
 	       " removals, %" PRIu64 " repeated, %" PRIu64 " expired, %" PRIu64 " resets, %" PRIu64
 	       " times full, %" PRIu64 " commands dropped\n",
@@ -576,6 +586,7 @@ main(int argc, char **argv)
 	uint64_t runs = argc > 1 ? strtoull(argv[1], NULL, 10) : 3000;
 	uint64_t first = argc > 2 ? strtoull(argv[2], NULL, 10) : 1;
 
+	atexit(tell_seed);
 	test_moves_up();
 	test_same_bytes();
 	test_comes_down();
