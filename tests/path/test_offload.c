@@ -190,11 +190,11 @@ test_silent_card(void)
 
 /* After a reset the CPU serves on, and what still speaks is offered again. */
 static void
-test_reset(void)
+test_reset(uint32_t bucket_cnt)
 {
 	int before;
 
-	open_plain(8);
+	open_plain(bucket_cnt);
 	establish(0);
 	before = bed.client[0].backend;
 	tiara_card_twin_reset(bed.twin);
@@ -528,7 +528,8 @@ static void
 life_run(uint64_t seed, struct sums *sums)
 {
 	struct life l = {.random = seed * 0x9e3779b97f4a7c15u, .gone = BED_NONE};
-	struct bed_config config = config_plain(2u << pick(&l, 2));
+	/* few slots that all want, or two lines of a harvest */
+	struct bed_config config = config_plain(pick(&l, 8) == 0 ? 64 : 2u << pick(&l, 2));
 
 	config.worker_cnt = 1 + pick(&l, 2);
 	config.twin.queue_cnt = config.worker_cnt;
@@ -593,7 +594,8 @@ main(int argc, char **argv)
 	test_waits_for_answer();
 	test_harvest_keeps();
 	test_silent_card();
-	test_reset();
+	test_reset(8);
+	test_reset(8192); /* a mirror that is cleared in parts */
 	test_restart();
 	test_full();
 	test_backend_gone();
