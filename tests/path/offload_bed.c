@@ -34,6 +34,12 @@ bed_backend_set(struct bed *b, uint32_t idx)
 	CHECK(tiara_neighbour_heard(&b->world.map, backend->addr, mac, 1));
 }
 
+static uint8_t
+bed_protocol(const struct bed *b)
+{
+	return b->config.udp ? TIARA_PROTOCOL_UDP : TIARA_PROTOCOL_TCP;
+}
+
 static void
 bed_plan(struct bed *b)
 {
@@ -41,12 +47,13 @@ bed_plan(struct bed *b)
 
 	*s = (struct tiara_service){.vip = TIARA_BE32(BED_VIP),
 				    .port = TIARA_BE16(80),
-				    .protocol = TIARA_PROTOCOL_TCP,
+				    .protocol = bed_protocol(b),
 				    .use = TIARA_USE_ACTIVE,
 				    .select_cnt = WORLD_ROWS};
 	s->timeout_ticks[TIARA_STATE_NEW] = BED_SHORT_TICKS;
 	s->timeout_ticks[TIARA_STATE_CLOSING] = BED_SHORT_TICKS;
 	s->timeout_ticks[TIARA_STATE_ESTABLISHED] = BED_ESTABLISHED_TICKS;
+	s->timeout_ticks[TIARA_STATE_UDP] = BED_ESTABLISHED_TICKS;
 	for (uint32_t i = 0; i < BED_BACKENDS; i++)
 		bed_backend_set(b, i);
 }
@@ -203,7 +210,7 @@ bed_build(const struct bed *b, uint8_t *frame, uint32_t client, enum bed_flags f
 	*ip = (struct tiara_ipv4){.version_ihl = 0x45,
 				  .total_bytes = TIARA_BE16(bytes),
 				  .ttl = 64,
-				  .protocol = TIARA_PROTOCOL_TCP,
+				  .protocol = bed_protocol(b),
 				  .src = TIARA_BE32(0xc6120001 + client),
 				  .dst = TIARA_BE32(BED_VIP)};
 	for (int i = 0; i < 10; i++) {
@@ -215,6 +222,10 @@ bed_build(const struct bed *b, uint8_t *frame, uint32_t client, enum bed_flags f
 	ip->checksum = (uint16_t)~tiara_checksum_fold(sum);
 	tcp->src_port = TIARA_BE16(4000);
 	tcp->dst_port = TIARA_BE16(80);
+	if (b->config.udp) {
+		((struct tiara_udp *)tcp)->len_bytes = TIARA_BE16(bytes - sizeof(*ip));
+		return;
+	}
 	tcp->data_offset = 5 << 4;
 	tcp->flags = (uint8_t)flags;
 }

@@ -34,6 +34,7 @@ struct bed_client {
 struct bed_config {
 	struct tiara_card_twin_config twin;
 	uint32_t worker_cnt;
+	bool udp; /* the service's protocol; else TCP */
 };
 
 struct bed {

@@ -272,6 +272,30 @@ test_backend_gone(void)
 	bed_close(&bed);
 }
 
+/* UDP leaves a backend that is down, out of the card too; nothing goes there meanwhile. */
+static void
+test_udp_backend_down(void)
+{
+	struct bed_config config = config_plain(8);
+	int before;
+
+	config.udp = true;
+	bed_open(&bed, &config);
+	bed_ticks(&bed, 2);
+	establish(0);
+	CHECK(bed_packet(&bed, 0, BED_DATA, 0) != BED_NONE && forwarded() == 1);
+	before = bed.client[0].backend;
+	bed.world.plan.backend[before].use = TIARA_USE_DOWN;
+	bed.client[0].backend = BED_NONE;
+	bed_shuffle(&bed, 9);
+	CHECK(bed_packet(&bed, 0, BED_DATA, 0) == BED_NONE);
+	bed_turn(&bed, 1000);
+	CHECK(!in_card(0));
+	CHECK(bed_packet(&bed, 0, BED_DATA, 0) != BED_NONE && bed.client[0].backend != before);
+	bed_check(&bed);
+	bed_close(&bed);
+}
+
 /* Packets that still came up while the card was to have their connection are counted. */
 static void
 test_overtaken(void)
@@ -599,6 +623,7 @@ main(int argc, char **argv)
 	test_restart();
 	test_full();
 	test_backend_gone();
+	test_udp_backend_down();
 	test_overtaken();
 	test_due_waits_for_harvest();
 	test_answer_of_an_earlier_life();
