@@ -342,7 +342,7 @@ world_start(struct world *w, world_rx_fn *rx, world_tx_fn *tx)
 						   .to_kernel = world_refuse,
 						   .drop = world_drop,
 						   .inject = world_inject},
-			      &tiara_card_none, w->tsc_hz);
+			      NULL, w->tsc_hz);
 	tiara_worker_cap_unconfirmed_ctl(&w->worker, ring, room);
 }
 

@@ -3,12 +3,15 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/prctl.h>
 #include <time.h>
 
 #include <rte_cycles.h>
 #include <rte_launch.h>
 #include <rte_lcore.h>
+
+#include "offload/offload.h"
 
 enum {
 	CREW_IDLE_TURNS = 64, /* empty bursts before the first sleep */
@@ -28,6 +31,7 @@ struct tiara_crew {
 	uint32_t cnt;
 	struct crew_member *member;
 	uint64_t *unconfirmed; /* all members' rings */
+	void *offload;         /* the engine's memory; NULL: no card */
 };
 
 /* Offline first: a sleeping worker must hold no generation back. */
@@ -69,6 +73,7 @@ crew_free(struct tiara_crew *crew)
 {
 	if (!crew)
 		return;
+	free(crew->offload);
 	free(crew->unconfirmed);
 	free(crew->member);
 	free(crew);
@@ -85,6 +90,34 @@ crew_fail(struct tiara_error *error, enum tiara_status status, uint32_t lcore_cn
 		"in --lcores",
 		worker_cnt, lcore_cnt, worker_cnt + 1);
 	return status;
+}
+
+static enum tiara_status
+crew_fail_card(struct tiara_error *error, const struct tiara_card *card, uint32_t worker_cnt)
+{
+	*error = (struct tiara_error){.status = TIARA_INVALID, .field = "--workers"};
+	snprintf(error->message, sizeof(error->message),
+		 "--workers: the card '%s' has %u queues for %u workers; no worker was started",
+		 card->name, card->caps.queue_cnt, worker_cnt);
+	return TIARA_INVALID;
+}
+
+/* Empties the card. False: no memory. */
+static bool
+crew_offload(struct tiara_crew *crew, const struct tiara_map *map, const struct tiara_card *card,
+	     uint32_t cnt, struct tiara_offload **offload)
+{
+	size_t bytes;
+
+	if (card->caps.bucket_cnt == 0)
+		return true;
+	bytes = tiara_offload_bytes(card, map, cnt);
+	crew->offload = aligned_alloc(64, bytes);
+	if (!crew->offload)
+		return false;
+	memset(crew->offload, 0, bytes);
+	*offload = tiara_offload_init_ctl(crew->offload, card, map, cnt, rte_get_tsc_hz());
+	return true;
 }
 
 static void
@@ -104,21 +137,26 @@ crew_launch(struct tiara_crew *crew, const struct tiara_map *map)
 
 enum tiara_status
 tiara_crew_start_ctl(const struct tiara_arguments *arguments, const struct tiara_map *map,
-		     struct tiara_dpdk *port, struct tiara_crew **crew, struct tiara_error *error)
+		     struct tiara_dpdk *port, const struct tiara_card *card,
+		     struct tiara_crew **crew, struct tiara_error *error)
 {
+	struct tiara_offload *offload = NULL;
 	uint32_t cnt = arguments->worker_cnt;
 	struct tiara_crew *self;
 	uint32_t room;
 
 	if (rte_lcore_count() <= cnt)
 		return crew_fail(error, TIARA_INVALID, rte_lcore_count(), cnt);
+	if (card->caps.bucket_cnt && card->caps.queue_cnt < cnt)
+		return crew_fail_card(error, card, cnt);
 	self = calloc(1, sizeof(*self));
 	room = tiara_unconfirmed_room_ctl(map, cnt);
 	if (self) {
 		self->member = aligned_alloc(64, cnt * sizeof(*self->member));
 		self->unconfirmed = calloc((size_t)cnt * room, sizeof(*self->unconfirmed));
 	}
-	if (!self || !self->member || !self->unconfirmed) {
+	if (!self || !self->member || !self->unconfirmed ||
+	    !crew_offload(self, map, card, cnt, &offload)) {
 		crew_free(self);
 		*error = (struct tiara_error){.status = TIARA_NO_SPACE,
 					      .message = "no memory for workers"};
@@ -130,7 +168,7 @@ tiara_crew_start_ctl(const struct tiara_arguments *arguments, const struct tiara
 		struct tiara_port queue = tiara_dpdk_port(port, i);
 
 		self->member[i].crew = self;
-		tiara_worker_init_ctl(&self->member[i].worker, map, i, &queue, &tiara_card_none,
+		tiara_worker_init_ctl(&self->member[i].worker, map, i, &queue, offload,
 				      rte_get_tsc_hz());
 		tiara_worker_cap_unconfirmed_ctl(&self->member[i].worker,
 						 self->unconfirmed + (size_t)i * room, room);

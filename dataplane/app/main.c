@@ -275,7 +275,8 @@ main_start(struct dataplane *d, struct tiara_error *error)
 		status = tiara_resolver_start_ctl(d->map, d->map->segment->worker_max - 1, &d->port,
 						  &d->resolver, error);
 	if (status == TIARA_OK)
-		status = tiara_crew_start_ctl(&d->arguments, d->map, &d->port, &d->crew, error);
+		status = tiara_crew_start_ctl(&d->arguments, d->map, &d->port, &tiara_card_none,
+					      &d->crew, error);
 	if (status == TIARA_OK)
 		status = tiara_privilege_drop_ctl(&d->arguments, error);
 	if (status == TIARA_OK)

@@ -50,8 +50,7 @@ explain_worker(struct explain *e)
 
 	tiara_memory_port_init(&e->port);
 	port = tiara_memory_port_ops(&e->port);
-	tiara_worker_init_ctl(&e->worker, map, 0, &port, &tiara_card_none,
-			      map->segment->node.tsc_hz);
+	tiara_worker_init_ctl(&e->worker, map, 0, &port, NULL, map->segment->node.tsc_hz);
 	e->worker.view = e->shadow.view; /* the segment's blocks: of this generation it has no others */
 	e->worker.writer.owner = TIARA_OWNER_CONTROL; /* words of a worker 0 may be in the copy */
 	e->worker.sweep_next_tsc = e->tsc + 1;        /* no slice is due */

@@ -20,7 +20,8 @@ control_filter_wants(const struct tiara_filter *filter, const struct tiara_handl
 {
 	const struct tiara_entry *e = &word->entry;
 
-	if (!tiara_word_live(word) || tiara_entry_expired(age, word))
+	if (!tiara_word_live(word) || tiara_entry_expired(age, word) ||
+	    word->entry.flags & TIARA_ENTRY_ENDING)
 		return false;
 	if (filter->state_mask && !(filter->state_mask >> e->state & 1))
 		return false;
@@ -45,6 +46,22 @@ flush_moves(const struct tiara_map *map)
 	return sum;
 }
 
+/*
+ * What a card may have is ended by a worker, once the card has said that it has it no longer; at the
+ * latest in the next pass of the sweep, to which it looks older than any timeout.
+ */
+static bool
+flush_take(struct tiara_handle *handle, const struct tiara_age *age, struct tiara_found *found)
+{
+	union tiara_word word = found->word;
+
+	if (!(word.entry.flags & TIARA_ENTRY_OFFLOADED))
+		return tiara_table_remove(&handle->map, &handle->state->writer, found);
+	word.entry.flags |= TIARA_ENTRY_ENDING;
+	word.entry.last_seen = (uint16_t)(age->now - TIARA_TIMEOUT_TICKS_MAX - 1);
+	return tiara_table_replace(&handle->map, &handle->state->writer, found, &word);
+}
+
 /* A worker may touch it between our look and our CAS: then it is looked for again. */
 static bool
 flush_entry(struct tiara_handle *handle, const struct tiara_filter *filter,
@@ -55,7 +72,7 @@ flush_entry(struct tiara_handle *handle, const struct tiara_filter *filter,
 	for (int i = 0; i < FLUSH_TRIES && found.slot; i++) {
 		if (!control_filter_wants(filter, handle, age, &found.word))
 			return false;
-		if (tiara_table_remove(&handle->map, &handle->state->writer, &found))
+		if (flush_take(handle, age, &found))
 			return true;
 		found = tiara_table_find(&handle->map, found.word.key, hash);
 	}

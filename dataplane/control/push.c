@@ -112,6 +112,8 @@ push_meet(const struct push *p, struct tiara_found *found, const union tiara_wor
 		return TIARA_OK;
 	if (!p->replace && push_backend_in_use(p, found->word.entry.backend_idx))
 		return TIARA_CONFLICT;
+	if (found->word.entry.flags & TIARA_ENTRY_OFFLOADED)
+		return TIARA_CONFLICT; /* the card's: only a worker may change it */
 	return tiara_table_replace(&p->handle->map, &p->handle->state->writer, found, word)
 		       ? TIARA_OK
 		       : TIARA_BUSY;

@@ -234,10 +234,11 @@ snapshot_pack(const struct tiara_snapshot *s, const union tiara_word *word,
 
 	if (service == CONTROL_NONE || backend == CONTROL_NONE || e->client_port == 0 ||
 	    e->state > TIARA_STATE_UDP || !snapshot_backend_wanted(s, e->backend_idx) ||
-	    tiara_entry_expired(&s->age, word))
+	    e->flags & TIARA_ENTRY_ENDING || tiara_entry_expired(&s->age, word))
 		return false;
 	timeout = s->now.service[e->service_idx].timeout_ticks[e->state];
-	idle = tiara_tick_age(s->age.now, e->last_seen);
+	/* Of what a card may have only its worker knows: the receiver rather keeps it too long. */
+	idle = e->flags & TIARA_ENTRY_OFFLOADED ? 0 : tiara_tick_age(s->age.now, e->last_seen);
 	if (timeout == 0)
 		return false;
 	*record = (struct tiara_packed_connection){

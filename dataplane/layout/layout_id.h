@@ -3,6 +3,6 @@
 #ifndef TIARA_LAYOUT_ID_H
 #define TIARA_LAYOUT_ID_H
 
-#define TIARA_LAYOUT_ID UINT64_C(0xc6603af58d3ca80d)
+#define TIARA_LAYOUT_ID UINT64_C(0xbbae043571b61174)
 
 #endif

@@ -100,9 +100,13 @@ connection_touch_once(struct tiara_worker *w, struct tiara_frame *f)
 	if (connection_is_used(w, f))
 		return true;
 	used = connection_used(w, f);
-	if (used.value == f->found.word.value ||
-	    tiara_table_replace(w->map, &w->writer, &f->found, &used))
+	if (used.value == f->found.word.value)
 		return true;
+	if (tiara_table_replace(w->map, &w->writer, &f->found, &used)) {
+		if (w->offload)
+			f->wish = (uint8_t)tiara_offload_wish_of(&used);
+		return true;
+	}
 	tiara_event_wk(w, TIARA_EVENT_TOUCH_RACE);
 	return false;
 }
@@ -125,8 +129,10 @@ tiara_connection_touch_wk(struct tiara_worker *w, struct tiara_frame *f)
 static void
 connection_hit(struct tiara_worker *w, struct tiara_frame *f)
 {
-	if (!connection_keeps(w, f))
+	if (!connection_keeps(w, f)) {
+		(void)tiara_offload_holds_wk(w, f);
 		return;
+	}
 	f->backend_idx = f->found.word.entry.backend_idx;
 	tiara_connection_touch_wk(w, f);
 }
@@ -140,6 +146,7 @@ tiara_connection_wk(struct tiara_worker *w, struct tiara_frame *f, uint16_t cnt)
 	for (uint16_t i = 0; i < cnt; i++) {
 		if (f[i].verdict != TIARA_VERDICT_NONE)
 			continue;
+		f[i].wish = OFFLOAD_NOTHING;
 		if (f[i].found.slot)
 			connection_hit(w, &f[i]);
 		w->unchosen_cnt += f[i].backend_idx == TIARA_BACKEND_NONE;

@@ -1,15 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* To the backend: the client's packet as it came, under new MAC addresses or inside a tunnel. */
+#include "path/next_hop.h"
 #include "path/stage.h"
 #include "path/tcp.h"
 #include "table/neighbour.h"
-
-/* 0: there is no way. */
-static tiara_be32
-forward_next_hop(const struct tiara_node *node, tiara_be32 addr)
-{
-	return ((addr ^ node->address) & node->netmask) == 0 ? addr : node->gateway;
-}
 
 static enum tiara_verdict
 forward_l2(const struct tiara_worker *w, struct tiara_frame *f, const uint8_t mac[6])
@@ -28,7 +22,7 @@ static enum tiara_verdict
 forward_rewrite(const struct tiara_worker *w, struct tiara_frame *f)
 {
 	const struct tiara_backend *backend = &w->view.backend[f->backend_idx];
-	tiara_be32 next_hop = forward_next_hop(w->node, backend->addr);
+	tiara_be32 next_hop = tiara_next_hop(w->node, backend->addr);
 	uint8_t mac[6];
 
 	if (next_hop == 0 || !tiara_neighbour_get(w->map, next_hop, mac))
@@ -84,7 +78,7 @@ forward_prefetch(const struct tiara_worker *w, const struct tiara_frame *f, uint
 		if (f[i].verdict != TIARA_VERDICT_NONE)
 			continue;
 		tiara_neighbour_prefetch(
-			w->map, forward_next_hop(w->node, w->view.backend[f[i].backend_idx].addr));
+			w->map, tiara_next_hop(w->node, w->view.backend[f[i].backend_idx].addr));
 		__builtin_prefetch(f[i].data - 1, 1);
 	}
 }

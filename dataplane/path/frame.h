@@ -33,7 +33,8 @@ struct tiara_frame {
 	uint16_t service_idx;
 	/* port: 1: it found the IPv4 header checksum right */
 	uint8_t checked;
-	uint8_t pad;
+	/* connection: what it means to the card, enum offload_wish_kind */
+	uint8_t wish;
 	/* select or connection */
 	uint32_t backend_idx;
 	/* service: hash of key */

@@ -8,6 +8,7 @@
 #ifndef TIARA_PATH_STAGE_H
 #define TIARA_PATH_STAGE_H
 
+#include "offload/offload.h"
 #include "path/worker.h"
 
 /* frame.backend_idx before one is chosen; no segment has so many. */
@@ -39,6 +40,11 @@ void tiara_unconfirmed_tick_wk(struct tiara_worker *w);
  */
 uint32_t tiara_room_choose_wk(struct tiara_worker *w, const struct tiara_frame *f, uint16_t i,
 			      uint32_t first);
+/* What a change of an entry by a packet means to the card. */
+enum offload_wish_kind tiara_offload_wish_of(const union tiara_word *word);
+/* True: the card may have the entry, which may not change now; the frame has ended, its removal begins. */
+bool tiara_offload_holds_wk(struct tiara_worker *w, struct tiara_frame *f);
+
 /* The found entry was used now: last seen, TCP state, no longer only pushed. */
 void tiara_connection_touch_wk(struct tiara_worker *w, struct tiara_frame *f);
 /* The client's packet in a tunnel to the backend, whose next hop is mac; NO_ROOM, TOO_BIG or NONE. */

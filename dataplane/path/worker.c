@@ -5,6 +5,7 @@
 #include "path/stage.h"
 #include "port/clock.h"
 #include "table/epoch.h"
+#include "table/hash.h"
 
 enum {
 	WORKER_SWEEP_PASS_S = 10, /* one pass over the whole table, by all workers together */
@@ -44,9 +45,19 @@ worker_begin(struct tiara_worker *w, uint64_t tsc)
 }
 
 static uint16_t
+worker_rx(struct tiara_worker *w)
+{
+	const struct tiara_card *card = w->card_port;
+
+	if (card)
+		return card->rx(card->self, w->number, &w->port, w->frame, TIARA_BURST);
+	return w->port.rx(w->port.self, w->frame, TIARA_BURST);
+}
+
+static uint16_t
 worker_receive(struct tiara_worker *w)
 {
-	uint16_t cnt = w->port.rx(w->port.self, w->frame, TIARA_BURST);
+	uint16_t cnt = worker_rx(w);
 	uint64_t bytes = 0;
 
 	if (cnt == 0)
@@ -78,15 +89,28 @@ worker_note_first_forward(struct tiara_worker *w, uint16_t cnt)
 		__atomic_store_n(first, tiara_clock_ns(), __ATOMIC_RELAXED);
 }
 
+/* Due entries that the card may have. Without one there are none. */
+static void
+worker_sweep_held(struct tiara_worker *w, const struct tiara_sweep_counts *counts)
+{
+	for (uint32_t i = 0; w->offload && i < counts->held_cnt; i++)
+		tiara_offload_wish_wk(
+			w, counts->held[i],
+			tiara_hash_inline(counts->held[i], w->map->segment->table_secret),
+			OFFLOAD_DUE);
+}
+
 static void
 worker_sweep_slice(struct tiara_worker *w)
 {
-	struct tiara_sweep_counts counts = {0};
+	struct tiara_sweep_counts counts;
 
+	counts.expired = counts.gone = counts.tentative = counts.held_cnt = 0;
 	tiara_sweep_slice_wk(w->map, &w->age, &w->writer, &counts);
 	tiara_count_wk(&w->counters->event_cnt[TIARA_EVENT_SWEPT_EXPIRED], counts.expired);
 	tiara_count_wk(&w->counters->event_cnt[TIARA_EVENT_SWEPT_GONE], counts.gone);
 	tiara_count_wk(&w->counters->event_cnt[TIARA_EVENT_SWEPT_TENTATIVE], counts.tentative);
+	worker_sweep_held(w, &counts);
 }
 
 /* Slices fall due evenly. What a sleeper missed is caught up, but never more than one pass. */
@@ -136,8 +160,10 @@ tiara_worker_burst_wk(struct tiara_worker *w, uint64_t tsc)
 	struct tiara_frame *f = w->frame;
 	uint16_t injected, cnt;
 
-	worker_begin(w, tsc);          /* one generation and one time for the whole burst */
-	injected = tiara_inject_wk(w); /* what the kernel and the resolver want sent */
+	worker_begin(w, tsc); /* one generation and one time for the whole burst */
+	if (w->offload)
+		tiara_offload_turn_wk(w); /* what the card answers and is asked */
+	injected = tiara_inject_wk(w);    /* what the kernel and the resolver want sent */
 	cnt = worker_receive(w);
 	tiara_parse_wk(w, f, cnt);      /* headers into fields; what is not sound ends */
 	tiara_local_wk(w, f, cnt);      /* ARP and ICMP echo end, answered in place */
@@ -193,14 +219,15 @@ worker_writer(const struct tiara_map *map, uint32_t number)
 
 void
 tiara_worker_init_ctl(struct tiara_worker *w, const struct tiara_map *map, uint32_t number,
-		      const struct tiara_port *port, const struct tiara_card *card, uint64_t tsc_hz)
+		      const struct tiara_port *port, struct tiara_offload *offload, uint64_t tsc_hz)
 {
 	*w = (struct tiara_worker){
 		.number = number,
 		.map = map,
 		.node = &map->segment->node,
 		.port = *port,
-		.card = card,
+		.offload = offload ? &offload->seat[number] : NULL,
+		.card_port = offload && offload->card->caps.is_port ? offload->card : NULL,
 		.tsc_hz = tsc_hz,
 		.slot = &map->worker[number],
 		.counters = tiara_map_counters(map, number),
@@ -209,6 +236,7 @@ tiara_worker_init_ctl(struct tiara_worker *w, const struct tiara_map *map, uint3
 		.tick = tiara_tick_now(map),
 		.writer = worker_writer(map, number),
 	};
+	w->writer.card = offload != NULL;
 	w->backend_counters = tiara_map_backend_counters(map, number);
 	w->age = (struct tiara_age){.view = &w->view, .now = (uint16_t)w->tick};
 	w->sweep_interval_tsc = worker_sweep_interval(w);

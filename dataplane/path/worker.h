@@ -4,9 +4,11 @@
 #define TIARA_PATH_WORKER_H
 
 #include "path/frame.h"
-#include "port/card.h"
 #include "port/port.h"
 #include "table/table.h"
+
+struct tiara_offload;
+struct tiara_offload_seat;
 
 /*
  * Owner: the thread that runs the bursts; nobody else reads or writes it. What others may see of a
@@ -18,7 +20,8 @@ struct tiara_worker {
 	const struct tiara_map *map;
 	const struct tiara_node *node;
 	struct tiara_port port;
-	const struct tiara_card *card;
+	struct tiara_offload_seat *offload; /* its own; NULL: no card */
+	const struct tiara_card *card_port; /* packets come through it; NULL: from the port */
 	uint64_t tsc_hz;
 	struct tiara_worker_slot *slot;
 	struct tiara_worker_counters *counters;
@@ -44,9 +47,12 @@ struct tiara_worker {
 	struct tiara_frame frame[TIARA_BURST];
 };
 
-/* Before the thread runs. Keeps map and card; copies port. Node and worker_cnt are set before. */
+/*
+ * Before the thread runs. Keeps map and offload (NULL: no card); copies port. Node and worker_cnt are set
+ * before.
+ */
 void tiara_worker_init_ctl(struct tiara_worker *w, const struct tiara_map *map, uint32_t number,
-			   const struct tiara_port *port, const struct tiara_card *card,
+			   const struct tiara_port *port, struct tiara_offload *offload,
 			   uint64_t tsc_hz);
 
 /*

@@ -141,7 +141,8 @@ reuse_judge(const struct tiara_map *map, const struct tiara_age *age, const unio
 		return reuse_stale(age, word) ? REUSE_TAKE : REUSE_LEAVE;
 	if (reuse_in_transit(word))
 		return REUSE_LEAVE;
-	if (reuse_service_use(age->view, word->entry.service_idx) != TIARA_USE_ACTIVE)
+	if (!(word->entry.flags & TIARA_ENTRY_OFFLOADED) &&
+	    reuse_service_use(age->view, word->entry.service_idx) != TIARA_USE_ACTIVE)
 		return reuse_service_unused(map, age->view, word->entry.service_idx) ? REUSE_TAKE
 										     : REUSE_LEAVE;
 	if (tiara_entry_expired(age, word))

@@ -66,7 +66,30 @@ sweep_reason(const struct tiara_map *map, const struct tiara_age *age, const uni
 		return &counts->gone;
 	if (reuse_service_use(age->view, service) != TIARA_USE_ACTIVE)
 		return NULL; /* of a newer generation than ours */
-	return tiara_entry_expired(age, word) ? &counts->expired : NULL;
+	return tiara_entry_overdue(age, word) ? &counts->expired : NULL;
+}
+
+/* A card may have it: told, not cleared. Nothing that it names may be given away in this pass. */
+static void
+sweep_hold(const struct tiara_map *map, const union tiara_word *word, bool gone,
+	   struct tiara_sweep_counts *counts)
+{
+	if (gone) /* as a half swept slice: who waits for the pass begins again (with O2) */
+		__atomic_add_fetch(&map->segment->sweep_restarts, 1, __ATOMIC_SEQ_CST);
+	if (counts->held_cnt < TIARA_SWEEP_HELD)
+		counts->held[counts->held_cnt++] = word->key;
+}
+
+/* There is no card any more: it begins its timeout anew (docs/design/0016, R13). */
+static void
+sweep_take_back(const struct tiara_map *map, const struct tiara_age *age,
+		struct tiara_writer *writer, struct tiara_found *f)
+{
+	union tiara_word word = f->word;
+
+	word.entry.flags &= (uint8_t) ~(TIARA_ENTRY_OFFLOADED | TIARA_ENTRY_ENDING);
+	word.entry.last_seen = age->now;
+	(void)tiara_table_replace(map, writer, f, &word);
 }
 
 /*
@@ -88,6 +111,17 @@ sweep_entry(const struct tiara_map *map, const struct tiara_age *age, struct tia
 		reason = sweep_reason(map, age, &f.word, counts);
 		if (!reason)
 			return;
+		if (f.word.entry.flags & TIARA_ENTRY_OFFLOADED &&
+		    f.word.entry.state != TIARA_STATE_TENTATIVE) {
+			if (writer->card) {
+				sweep_hold(map, &f.word, reason == &counts->gone, counts);
+				return;
+			}
+			if (reason == &counts->expired) {
+				sweep_take_back(map, age, writer, &f);
+				return;
+			}
+		}
 		TIARA_STEP(8);
 		if (!reuse_clear(writer, &f))
 			continue;

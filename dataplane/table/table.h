@@ -54,6 +54,7 @@ struct tiara_writer {
 	int64_t unconfirmed; /* made by it less ended by it: summed over all, how many there are */
 	struct tiara_flow_counter *backend; /* its counters by backend index, for entries */
 	uint32_t backend_cnt;               /* 0: it does not count them */
+	bool card; /* OFFLOADED means what it says; false: no card, an earlier process left the mark */
 };
 
 enum {
@@ -105,7 +106,7 @@ tiara_tick_age(uint16_t now, uint16_t last_seen)
 
 /* True for a live word past its timeout, or whose service is not in use (exact to a tick). */
 static inline bool
-tiara_entry_expired(const struct tiara_age *age, const union tiara_word *word)
+tiara_entry_overdue(const struct tiara_age *age, const union tiara_word *word)
 {
 	const struct tiara_service *s = &age->view->service[word->entry.service_idx];
 
@@ -113,6 +114,16 @@ tiara_entry_expired(const struct tiara_age *age, const union tiara_word *word)
 		return true;
 	return tiara_tick_age(age->now, word->entry.last_seen) >
 	       s->timeout_ticks[word->entry.state % TIARA_STATE_CNT];
+}
+
+/*
+ * Overdue, and nobody may be using it: what a card may have, its last_seen says nothing of. Only the
+ * worker of its channel ends that (docs/design/0016, R12).
+ */
+static inline bool
+tiara_entry_expired(const struct tiara_age *age, const union tiara_word *word)
+{
+	return tiara_entry_overdue(age, word) && !(word->entry.flags & TIARA_ENTRY_OFFLOADED);
 }
 
 /*
@@ -164,10 +175,14 @@ void tiara_entries_start_ctl(const struct tiara_map *map);
 
 /* ---- sweep ---- */
 
+enum { TIARA_SWEEP_HELD = 64 };
+
 struct tiara_sweep_counts {
 	uint32_t expired;
 	uint32_t gone;
 	uint32_t tentative;
+	uint32_t held_cnt; /* entries that a card may have, due to go; more of them wait for a later pass */
+	uint64_t held[TIARA_SWEEP_HELD]; /* their keys */
 };
 
 /* Data-plane start, before any worker: slices a killed one left half swept count for nothing. */
@@ -175,7 +190,8 @@ void tiara_sweep_start_ctl(const struct tiara_map *map);
 /*
  * Claims and sweeps one slice of TIARA_SWEEP_SLICE_BUCKETS buckets for the worker that writer->owner
  * is: clears expired entries, entries of services and backends that are not in use in age->view,
- * tentative entries over two ticks old; ends moves that it meets. Adds to *counts.
+ * tentative entries over two ticks old; ends moves that it meets. Adds to *counts. What a card may
+ * have stays and is told in `held`; if it names something that is not in use, sweep_restarts changes.
  */
 enum { TIARA_SWEEP_SLICE_BUCKETS = 256 };
 void tiara_sweep_slice_wk(const struct tiara_map *map, const struct tiara_age *age,

@@ -10,7 +10,7 @@ package tiara_layout_pkg;
   // A package offers more than one module uses.
   /* verilator lint_off UNUSEDPARAM */
 
-  localparam logic [63:0] LayoutId = 64'hc6603af58d3ca80d;
+  localparam logic [63:0] LayoutId = 64'hbbae043571b61174;
 
   // enum tiara_limit
   localparam int unsigned LineBytes = 64;
@@ -45,6 +45,7 @@ package tiara_layout_pkg;
     VerdictIcmpAnswered = 8'd6,
     VerdictToKernel = 8'd7,
     VerdictInjected = 8'd8,
+    VerdictForwardedByCard = 8'd9,
     VerdictTruncated = 8'd16,
     VerdictNotIpv4 = 8'd17,
     VerdictBadHeader = 8'd18,
@@ -65,7 +66,8 @@ package tiara_layout_pkg;
     VerdictVlan = 8'd33,
     VerdictSourceDenied = 8'd34,
     VerdictRateLimited = 8'd35,
-    VerdictBackendFull = 8'd36
+    VerdictBackendFull = 8'd36,
+    VerdictCardRemoving = 8'd37
   } tiara_verdict_e;
 
   typedef enum logic [7:0] {
@@ -83,7 +85,15 @@ package tiara_layout_pkg;
     EventGenerationChange = 8'd11,
     EventMoved = 8'd12,
     EventReclaimed = 8'd13,
-    EventConnectionSpilled = 8'd14
+    EventConnectionSpilled = 8'd14,
+    EventCardOffered = 8'd15,
+    EventCardRemoved = 8'd16,
+    EventCardExpired = 8'd17,
+    EventCardRepeated = 8'd18,
+    EventCardFull = 8'd19,
+    EventCardWishLost = 8'd20,
+    EventCardReset = 8'd21,
+    EventCardOvertaken = 8'd22
   } tiara_event_e;
 
   typedef enum logic [7:0] {
@@ -101,6 +111,8 @@ package tiara_layout_pkg;
   localparam logic [7:0] EntryUnconfirmed = 8'd2;
   localparam logic [7:0] EntryMoving = 8'd4;
   localparam logic [7:0] EntryArriving = 8'd8;
+  localparam logic [7:0] EntryOffloaded = 8'd16;
+  localparam logic [7:0] EntryEnding = 8'd32;
   localparam logic [7:0] EntryOverflow = 8'd128;
 
   typedef enum logic [7:0] {

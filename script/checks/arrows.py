@@ -35,6 +35,9 @@ C_ARROWS = (
     Arrow("dataplane/path", ("dataplane/control/*", "dataplane/app/*"), "the packet path knows neither"),
     Arrow("dataplane/path", _STDLIB, "nothing on the packet path allocates, prints or makes a system call"),
     Arrow("dataplane/path", _DPDK, "DPDK stays behind port/port.h"),
+    Arrow("dataplane/offload", ("dataplane/control/*", "dataplane/app/*"), "the engine runs on workers"),
+    Arrow("dataplane/offload", _STDLIB, "nothing in the engine allocates, prints or makes a system call"),
+    Arrow("dataplane/offload", _DPDK, "the engine runs without DPDK"),
     Arrow("dataplane/table", _DPDK, "the table runs without DPDK"),
     Arrow("dataplane/table", _STDLIB, "nothing in the table allocates, prints or makes a system call"),
     Arrow(

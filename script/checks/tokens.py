@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from . import csource
 from .tree import Finding, Result, Tree
 
-HOT = ("dataplane/path", "dataplane/table")
+HOT = ("dataplane/path", "dataplane/offload", "dataplane/table")
 
 _ALLOCATES = (
     "malloc calloc realloc free aligned_alloc posix_memalign alloca strdup rte_malloc rte_zmalloc rte_free"

@@ -138,8 +138,7 @@ flood_all(uint64_t tsc)
 		thread[i] = (struct thread){.number = i, .start = &barrier, .tsc = tsc};
 		tiara_memory_port_init(&thread[i].port);
 		port = tiara_memory_port_ops(&thread[i].port);
-		tiara_worker_init_ctl(&thread[i].worker, &world.map, i, &port, &tiara_card_none,
-				      WORLD_TSC_HZ);
+		tiara_worker_init_ctl(&thread[i].worker, &world.map, i, &port, NULL, WORLD_TSC_HZ);
 		CHECK(pthread_create(&thread[i].id, NULL, flood, &thread[i]) == 0);
 	}
 	for (uint32_t i = 0; i < WORKERS; i++) {

@@ -151,10 +151,14 @@ def test_descriptions_differ() -> None:
     assert [text for text, cnt in described.items() if cnt > 1] == []
 
 
+NO_RECORD = {Verdict.NONE, Verdict.FORWARDED_BY_CARD, Verdict.CARD_REMOVING}
+"""The latter two: meson:path-offload."""
+
+
 def test_every_verdict_has_a_record() -> None:
-    """Each verdict that leaves the packet path is shown by a record."""
+    """Each verdict that leaves the packet path is shown by a record, but those that a card has to do with."""
     shown = {step["verdict"] for _, record in RECORDS for step in record["step"] if "verdict" in step}
-    assert {verdict.label for verdict in Verdict if verdict is not Verdict.NONE} - shown == set()
+    assert {verdict.label for verdict in Verdict if verdict not in NO_RECORD} - shown == set()
 
 
 def test_every_setup_is_used() -> None:

@@ -101,7 +101,7 @@ world_start(struct world *w)
 	w->tsc = WORLD_TSC_HZ;
 	w->map.segment->node.tsc_hz = WORLD_TSC_HZ;
 	tiara_tick_start_ctl(&w->map, w->tsc, WORLD_TSC_HZ);
-	tiara_worker_init_ctl(&w->worker, &w->map, 0, &port, &tiara_card_none, WORLD_TSC_HZ);
+	tiara_worker_init_ctl(&w->worker, &w->map, 0, &port, NULL, WORLD_TSC_HZ);
 	tiara_worker_burst_wk(&w->worker, w->tsc);
 }
 

@@ -222,6 +222,53 @@ test_push_conflicts(void)
 	world_end(&w);
 }
 
+static struct tiara_found
+connections_entry(struct world *w, const struct tiara_packed_connection *r)
+{
+	const struct tiara_map *map = tiara_handle_map(w->control);
+	uint64_t key = tiara_key(r->client_addr, r->client_port, 0);
+
+	return tiara_table_find(map, key, tiara_hash_inline(key, map->segment->table_secret));
+}
+
+static uint64_t
+connections_flush_all(struct world *w)
+{
+	const struct tiara_filter all = {.services = NULL};
+	struct tiara_flush flush = {.removed = 0};
+
+	while (!flush.done)
+		CHECK_OK(tiara_connections_flush(w->control, &all, &flush, &world_error));
+	return flush.removed;
+}
+
+/* What a card may have no push moves; a flush leaves it to the workers, marked, and counts it once. */
+static void
+test_card_has_it(void)
+{
+	struct tiara_packed_connection r = connections_record(1);
+	struct tiara_writer writer = {.owner = 0};
+	struct tiara_found f;
+	union tiara_word word;
+	uint8_t result;
+	struct world w;
+
+	connections_world(&w);
+	CHECK_OK(connections_push(&w, &r, 1, TIARA_CONFLICT_KEEP, &result));
+	f = connections_entry(&w, &r);
+	word = f.word;
+	word.entry.flags |= TIARA_ENTRY_OFFLOADED;
+	CHECK(tiara_table_replace(tiara_handle_map(w.control), &writer, &f, &word));
+	r.backend_pos = htonl(1);
+	CHECK_OK(connections_push(&w, &r, 1, TIARA_CONFLICT_REPLACE, &result));
+	CHECK(result == TIARA_CONFLICT);
+	CHECK(connections_entry(&w, &r).word.all == word.all);
+	CHECK(connections_flush_all(&w) == 1);
+	CHECK(connections_entry(&w, &r).word.entry.flags & TIARA_ENTRY_ENDING);
+	CHECK(connections_flush_all(&w) == 0);
+	world_end(&w);
+}
+
 /* What finds no room is FULL by position; all others are found. */
 static void
 test_push_full(void)
@@ -499,6 +546,7 @@ main(void)
 	test_push_refuses_whole_batch();
 	test_push_needs_what_is_in_use();
 	test_push_conflicts();
+	test_card_has_it();
 	test_push_replaces_in_order();
 	test_push_full();
 	test_list_and_count();

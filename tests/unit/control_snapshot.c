@@ -413,7 +413,12 @@ test_what_is_given(void)
 	trial_place(t, 3, (union tiara_word){.entry = {.last_seen = now - 100, .state = 3}});
 	trial_place(t, 4,
 		    (union tiara_word){.entry = {.backend_idx = 1, .last_seen = now, .state = 3}});
-	trial_place(t, 5, (union tiara_word){.entry = {.last_seen = now - 101, .state = 3}});
+	/* a card has these: nobody knows how idle; to be ended */
+	trial_place(t, 5,
+		    (union tiara_word){.entry = {.last_seen = now - 500, .state = 3, .flags = 16}});
+	trial_place(t, 10,
+		    (union tiara_word){.entry = {.last_seen = now - 500, .state = 3, .flags = 48}});
+	trial_place(t, 11, (union tiara_word){.entry = {.last_seen = now - 101, .state = 3}});
 	trial_place(t, 6,
 		    (union tiara_word){.entry = {.backend_idx = 2, .last_seen = now, .state = 3}});
 	trial_place(t, 7,
@@ -422,13 +427,14 @@ test_what_is_given(void)
 		    (union tiara_word){.entry = {.service_idx = 1, .last_seen = now, .state = 3}});
 	trial_place(t, 9, (union tiara_word){.entry = {.last_seen = now, .state = 6}});
 	CHECK_OK(trial_snapshot(t, 4));
-	CHECK(t->info.records == 5 && t->info.service_cnt == 1 && t->info.backend_cnt == 3);
-	CHECK(trial_missed(t, 0, 5) == 0 && trial_given_twice(t) == 0);
+	CHECK(t->info.records == 6 && t->info.service_cnt == 1 && t->info.backend_cnt == 3);
+	CHECK(trial_missed(t, 0, 6) == 0 && trial_given_twice(t) == 0);
 	CHECK(t->last[0].state == TIARA_STATE_NEW && t->last[0].flags == 0);
 	CHECK(t->last[1].state == TIARA_STATE_CLOSING && ntohs(t->last[1].idle_s) == 40);
 	CHECK(t->last[2].idle_s == 0);
 	CHECK(ntohs(t->last[3].idle_s) == 99); /* a push takes less than the timeout */
 	CHECK(ntohl(t->last[4].backend_pos) == 1);
+	CHECK(t->last[5].idle_s == 0);
 	trial_end(t);
 }
 

@@ -9,7 +9,7 @@ from enum import IntEnum, IntFlag
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
-LAYOUT_ID: Final = 0xC6603AF58D3CA80D
+LAYOUT_ID: Final = 0xBBAE043571B61174
 """What a segment, libtiara and tiara-dataplane must agree on."""
 
 
@@ -67,6 +67,7 @@ class Verdict(_Labelled):
     ICMP_ANSWERED = 6
     TO_KERNEL = 7
     INJECTED = 8
+    FORWARDED_BY_CARD = 9
     TRUNCATED = 16
     NOT_IPV4 = 17
     BAD_HEADER = 18
@@ -88,6 +89,7 @@ class Verdict(_Labelled):
     SOURCE_DENIED = 34
     RATE_LIMITED = 35
     BACKEND_FULL = 36
+    CARD_REMOVING = 37
 
 
 class Event(_Labelled):
@@ -108,6 +110,14 @@ class Event(_Labelled):
     MOVED = 12
     RECLAIMED = 13
     CONNECTION_SPILLED = 14
+    CARD_OFFERED = 15
+    CARD_REMOVED = 16
+    CARD_EXPIRED = 17
+    CARD_REPEATED = 18
+    CARD_FULL = 19
+    CARD_WISH_LOST = 20
+    CARD_RESET = 21
+    CARD_OVERTAKEN = 22
 
 
 class State(_Labelled):
@@ -129,6 +139,8 @@ class EntryFlag(IntFlag):
     UNCONFIRMED = 2
     MOVING = 4
     ARRIVING = 8
+    OFFLOADED = 16
+    ENDING = 32
     OVERFLOW = 128
 
 

@@ -54,7 +54,8 @@ enum tiara_verdict {
 	TIARA_VERDICT_ARP_LEARNED = 5,
 	TIARA_VERDICT_ICMP_ANSWERED = 6,
 	TIARA_VERDICT_TO_KERNEL = 7,
-	TIARA_VERDICT_INJECTED = 8, /* from the kernel or the resolver, sent out */
+	TIARA_VERDICT_INJECTED = 8,          /* from the kernel or the resolver, sent out */
+	TIARA_VERDICT_FORWARDED_BY_CARD = 9, /* by the card; no worker saw it (its totals, once a second) */
 	/* from here on: dropped */
 	TIARA_VERDICT_TRUNCATED = 16, /* shorter than its headers say */
 	TIARA_VERDICT_NOT_IPV4 = 17,
@@ -77,6 +78,7 @@ enum tiara_verdict {
 	TIARA_VERDICT_SOURCE_DENIED = 34, /* begins a connection, from a source that the service refuses */
 	TIARA_VERDICT_RATE_LIMITED = 35, /* begins a connection, over the service's rate of new ones */
 	TIARA_VERDICT_BACKEND_FULL = 36, /* every backend tried has as many connections as it may */
+	TIARA_VERDICT_CARD_REMOVING = 37, /* needs another backend, and the card still has the old one */
 };
 
 /* Things counted beside a verdict; a packet may count several. */
@@ -96,6 +98,14 @@ enum tiara_event {
 	TIARA_EVENT_MOVED = 12,              /* an entry went to its other bucket to make room */
 	TIARA_EVENT_RECLAIMED = 13,          /* an unconfirmed connection gave way to another */
 	TIARA_EVENT_CONNECTION_SPILLED = 14, /* the backend of its row was full: it got another one */
+	TIARA_EVENT_CARD_OFFERED = 15, /* connections offered to the card, for the first time or again */
+	TIARA_EVENT_CARD_REMOVED = 16,   /* removals that the card has acknowledged */
+	TIARA_EVENT_CARD_EXPIRED = 17,   /* of them: connections that the card had not used */
+	TIARA_EVENT_CARD_REPEATED = 18,  /* removals that were asked again */
+	TIARA_EVENT_CARD_FULL = 19,      /* offers for which the card has no place */
+	TIARA_EVENT_CARD_WISH_LOST = 20, /* no room to pass a wish on; it is made again */
+	TIARA_EVENT_CARD_RESET = 21, /* the card was emptied: its connections are the CPU's again */
+	TIARA_EVENT_CARD_OVERTAKEN = 22, /* packets handled here that the card's next ones may overtake */
 };
 
 /*
@@ -121,6 +131,8 @@ enum tiara_entry_flag {
 	TIARA_ENTRY_UNCONFIRMED = 2, /* one packet made it, no second one has come */
 	TIARA_ENTRY_MOVING = 4,      /* leaves this slot; only its mover may change it */
 	TIARA_ENTRY_ARRIVING = 8, /* came to this slot; the word that it left may still be there */
+	TIARA_ENTRY_OFFLOADED = 16, /* a card may have it: only its channel's worker may end or move it */
+	TIARA_ENTRY_ENDING = 32, /* OFFLOADED only: to be ended, by an operator's word */
 	TIARA_ENTRY_OVERFLOW = 128, /* slot 3 only: a key whose first bucket this is went to its second */
 };
 
@@ -407,8 +419,8 @@ struct tiara_segment {
 	uint32_t recounting; /* a data plane's start counts entries by backend; not 0: it was killed at it */
 	uint8_t pad3[48];
 	/* workers write */
-	uint64_t sweep_claimed;  /* slices claimed since creation */
-	uint64_t sweep_restarts; /* data-plane starts: a slice may have been left half swept */
+	uint64_t sweep_claimed; /* slices claimed since creation */
+	uint64_t sweep_restarts; /* starts of a data plane, and what a card still has: half swept slices */
 	uint8_t pad4[48];
 	struct tiara_node node;
 };
@@ -489,7 +501,7 @@ struct tiara_card_answer {
 	uint8_t channel;
 	uint16_t epoch;
 	uint32_t number; /* the command's */
-	uint32_t slot;   /* HARVESTED: the first of 128 slots whose bits follow */
+	uint32_t slot; /* HARVESTED: the first of 128 slots whose bits follow; HARVEST_END: such lines */
 	uint32_t harvest;
 	uint64_t seen[2]; /* HARVESTED: slot + i is bit i; REMOVED: enum tiara_card_removed */
 };
