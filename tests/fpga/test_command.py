@@ -165,37 +165,43 @@ def test_the_protocol_model_s_card(back: Start, seed: int) -> None:
     """Messages of protocol_model, any order and any number of times: the card's state is the model's."""
     draw, one = random.Random(seed), back(seed, SLOW)
     rules = protocol_model.Rules()
-    state = protocol_model.State()
+    state = protocol_model.State(protocol_model.SCOPES["key"])
     answered = 0
     for step in range(150):
-        message = protocol_model.Message(
-            draw.choice(["install", "remove", "harvest", "other"]), draw.randrange(2),
-            draw.choice([state.card.epoch] * 9 + [state.card.epoch + 1]),
-            draw.randrange(1, step // 2 + 3), 1, draw.randrange(1, 4),
-        )  # fmt: skip
         if draw.random() < 0.03:
-            card = protocol_model.Card(state.card.epoch + 1)
-            state = state._replace(card=card)
-            one.do([f"reset {card.epoch}", "idle"])
+            state = state._replace(card=protocol_model.Card(state.card.epoch + 1))
+            one.do([f"reset {state.card.epoch}", "idle"])
+        message = _message(draw, state.card, step // 2 + 3)
         after = protocol_model._at_card(state, message, rules)
         events = one.run([_of_model(message), at(20)], "idle")
         found = one.run([at(20)]).found[0][1]
-        assert events.dropped == (after.card.newest == state.card.newest)
-        assert (found.hit, found.line if found.hit else 0) == (
-            after.card.open,
-            after.card.open * after.card.backend,
-        )
-        acknowledged = message.kind == "remove" and after.card.newest != state.card.newest
+        applied = after.card.newest != state.card.newest
+        assert events.dropped == (not applied)
+        assert (found.hit, found.line if found.hit else 0) == (after.card.key == "a", after.card.backend)
+        acknowledged = message.kind == "remove" and applied
         assert [answer.kind for answer in events.said if answer.kind == REMOVED] == [REMOVED] * acknowledged
         answered += acknowledged
         state = after
     assert answered > 3
 
 
+def _message(draw: random.Random, card: protocol_model.Card, below: int) -> protocol_model.Message:
+    kind = draw.choice(["install", "remove", "harvest", "other"])
+    return protocol_model.Message(
+        kind,
+        draw.randrange(2),
+        draw.choice([card.epoch] * 9 + [card.epoch + 1]),
+        draw.randrange(1, below),
+        "a" if kind in ("install", "remove") else "",
+        draw.randrange(1, 4) if kind == "install" else 0,
+        card.harvest + draw.randrange(2) if kind == "harvest" else 0,
+    )
+
+
 def _of_model(m: protocol_model.Message) -> Command:
     kind = {"install": INSTALL, "remove": REMOVE, "harvest": HARVEST, "other": INSTALL}[m.kind]
     key, slot = (OTHER, 21) if m.kind == "other" else (KEY, 20)
-    return Command(kind, m.sequence, slot, key, m.backend, m.channel, m.epoch)
+    return Command(kind, m.number, slot, key, m.backend, m.channel, m.epoch, m.value)
 
 
 # ---- banks
