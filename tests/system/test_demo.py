@@ -111,7 +111,13 @@ def test_verdicts(shown: Shown) -> None:
 def test_lines_fit_80_columns(shown: Shown) -> None:
     """One line a step and a closing block, none wider than a terminal."""
     assert all(len(line) <= 80 for line in shown.lines), shown.lines
-    assert [line.split()[0] for line in shown.lines[-4:]] == ["share", "table", "restart", "connection"]
+    assert [line.split()[0] for line in shown.lines[-5:]] == [
+        "share",
+        "table",
+        "plan",
+        "restart",
+        "connection",
+    ]
 
 
 def test_kernel_forwards_nothing(shown: Shown) -> None:
