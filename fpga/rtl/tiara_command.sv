@@ -109,7 +109,7 @@ module tiara_command
   assign channel  = command_q.channel[ChannelBits-1:0];
   assign in_table = (command_q.slot >> (BucketBits + 2)) == '0;
   assign is_new   = command_q.epoch == epoch_i && command_q.channel < 8'(CardChannels)
-      && command_q.number > newest_q[channel];
+      && $signed(command_q.number - newest_q[channel]) > 0;
   assign applies  = is_new && is_kind;
 
   always_comb begin
@@ -172,6 +172,7 @@ module tiara_command
 
   tiara_card_answer_t answer, line_answer;
   logic [7:0] removed_q;
+  logic [31:0] lines_q;  // of the harvest that is reported, so far
   logic [15:0] fence_q, past_fence;
   tiara_card_command_t harvesting_q;
   logic answer_valid, answer_ready, passed;
@@ -190,10 +191,8 @@ module tiara_command
     line_answer.epoch   = epoch_i;
     line_answer.number  = harvesting_q.number;
     line_answer.harvest = harvesting_q.harvest;
-    if (!line_end_i) begin
-      line_answer.slot = line_slot_i;
-      line_answer.seen = line_bits_i;
-    end
+    line_answer.slot    = line_end_i ? lines_q : line_slot_i;
+    if (!line_end_i) line_answer.seen = line_bits_i;
   end
 
   assign answer_valid = state_q == StAnswer || line_valid_i;
@@ -246,6 +245,7 @@ module tiara_command
       end
       StHarvest:
       if (harvest_ready_i) begin
+        lines_q      <= '0;
         harvesting_q <= command_q;
         harvest_q    <= command_q.harvest;
         state_q      <= StIdle;
@@ -272,6 +272,7 @@ module tiara_command
       StAnswer: if (answer_ready) state_q <= StIdle;
       default: state_q <= StIdle;
     endcase
+    if (line_valid_i && line_ready_o && !line_end_i) lines_q <= lines_q + 32'd1;
     aw_done_q <= (m_axi_awvalid || aw_done_q) && (aw_done_q || m_axi_awready) && !written;
     w_done_q  <= (m_axi_wvalid || w_done_q) && (w_done_q || (m_axi_wready && m_axi_wlast)) && !written;
     if (!rst_ni) begin

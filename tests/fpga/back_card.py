@@ -283,7 +283,8 @@ class Twin:
         """R2 and R8, and what makes no sense."""
         if command.epoch != self.epoch or not 0 <= command.channel < 16:
             return False
-        if command.number <= self.newest.get(command.channel, 0):
+        ahead = command.number - self.newest.get(command.channel, 0) & 0xFFFFFFFF
+        if not 0 < ahead < 1 << 31:
             return False
         if command.kind == HARVEST:
             return command.harvest in (self.harvest, self.harvest + 1)
@@ -316,7 +317,7 @@ class Twin:
             bits = sum(1 << slot - first for slot in self.before if first <= slot < first + 128)
             if bits:
                 answers.append(self._answer(command, HARVESTED, first, command.harvest, bits))
-        return [*answers, self._answer(command, HARVEST_END, 0, command.harvest, 0)]
+        return [*answers, self._answer(command, HARVEST_END, len(answers), command.harvest, 0)]
 
     def _answer(self, command: Command, kind: int, slot: int, harvest: int, seen: int) -> Answer:
         return Answer(kind, command.channel, self.epoch, command.number, slot, harvest, seen)

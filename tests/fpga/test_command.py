@@ -93,11 +93,13 @@ def test_older_is_dropped(back: Start) -> None:
     assert one.run([at(9)]).found == [(1, Lookup(True, NONE, 9, 3))]
 
 
-def test_numbers_do_not_wrap(back: Start) -> None:
-    """R2: the largest number is the channel's last."""
+def test_numbers_wrap(back: Start) -> None:
+    """R2: newer is what is ahead by less than 2^31, past the largest number too."""
     one = back()
-    assert one.run([Command(INSTALL, 0xFFFFFFFF, 9, KEY, 3), Command(INSTALL, 1, 9, KEY, 4)]).dropped == 1
-    assert one.run([at(9)]).found == [(1, Lookup(True, NONE, 9, 3))]
+    numbers = [0x7FFFFFFF, 0xFFFFFFFE, 1, 0xFFFFFFFE, 0x80000001, 2]
+    installs = [Command(INSTALL, number, 9, KEY, line) for line, number in enumerate(numbers)]
+    assert one.run(installs).dropped == 2
+    assert one.run([at(9)]).found == [(1, Lookup(True, NONE, 9, 5))]
 
 
 def test_dropped_is_not_answered(back: Start) -> None:

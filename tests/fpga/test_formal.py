@@ -45,8 +45,8 @@ FAULTS = {
     ),
     "command, R2: the same number again": (
         "tiara_command",
-        "command_q.number > newest_q",
-        "command_q.number >= newest_q",
+        "newest_q[channel]) > 0",
+        "newest_q[channel]) >= 0",
     ),
     "command, R8: any epoch": ("tiara_command", "command_q.epoch == epoch_i && ", ""),
     "command, R9: found nothing, was not used": (
