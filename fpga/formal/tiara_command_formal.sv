@@ -88,7 +88,8 @@ module tiara_command_formal
   logic applies;
 
   assign cmd = cmd_data_i;
-  assign applies = cmd.epoch == epoch_i && cmd.channel < 8'd16 && cmd.number > newest_q[cmd.channel[3:0]]
+  assign applies = cmd.epoch == epoch_i && cmd.channel < 8'd16
+      && $signed(cmd.number - newest_q[cmd.channel[3:0]]) > 0
       && (((cmd.kind == CardKindInstall || cmd.kind == CardKindRemove) && cmd.slot < 32'd16)
           || (cmd.kind == CardKindHarvest
               && (cmd.harvest == harvest_q || cmd.harvest == harvest_q + 32'd1)));
@@ -194,7 +195,7 @@ module tiara_command_formal
           && (!held_q || (wrote_q && known_q))));
       i_13 : assert (!(install || remove) || cmd_q.slot < 32'd16);
       i_12 : assert (ready == (u_dut.state_q != StClear && u_dut.state_q != StCleared) && u_dut.clear_q <= 2'd2);
-      i_11 : assert (!checking || !live_q || u_dut.newest_q[cmd_q.channel[3:0]] < cmd_q.number);
+      i_11 : assert (!checking || !live_q || $signed(cmd_q.number - u_dut.newest_q[cmd_q.channel[3:0]]) > 0);
     end
     if (begun_q && rst_ni) begin
       c_1 : cover (remove && held_q && wrote_q);
