@@ -125,18 +125,25 @@ bool control_view_valid(const struct tiara_handle *handle, const struct tiara_vi
 /* BUSY: it never was in that many tries. */
 enum tiara_status control_view_moving(struct tiara_error *error, int tries);
 
-/* Services and backends of one generation in our memory; view points to them. */
+/* Services, backends and their names of one generation in our memory; view points to the former. */
 struct control_kept {
 	struct tiara_view view;
 	struct tiara_root root;
 	struct tiara_service *service;
 	struct tiara_backend *backend;
+	struct tiara_service_name *service_name;
+	struct tiara_backend_name *backend_name;
 };
 
-/* BUSY: it changed during each try. Free it whatever the status; do not copy it. */
+/* Room, zeroed. False: no memory. Free it whatever it says; do not copy it. */
+bool control_kept_make(struct control_kept *kept, const struct tiara_segment *s);
+/* BUSY: it changed during each try. */
+enum tiara_status control_kept_read(const struct tiara_handle *handle, struct control_kept *kept,
+				    struct tiara_error *error);
+void control_kept_free(struct control_kept *kept);
+/* Made and read. Free it whatever the status. */
 enum tiara_status control_keep(const struct tiara_handle *handle, struct control_kept *kept,
 			       struct tiara_error *error);
-void control_kept_free(struct control_kept *kept);
 
 /* ---- flush.c ---- */
 

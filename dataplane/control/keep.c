@@ -25,14 +25,27 @@ control_view_moving(struct tiara_error *error, int tries)
 			     tries);
 }
 
-static bool
-keep_make(const struct tiara_segment *s, struct control_kept *kept)
+bool
+control_kept_make(struct control_kept *kept, const struct tiara_segment *s)
 {
 	*kept = (struct control_kept){
 		.service = calloc(s->service_max + UINT64_C(1), sizeof(*kept->service)),
 		.backend = calloc(s->backend_max + UINT64_C(1), sizeof(*kept->backend)),
+		.service_name = calloc(s->service_max + UINT64_C(1), sizeof(*kept->service_name)),
+		.backend_name = calloc(s->backend_max + UINT64_C(1), sizeof(*kept->backend_name)),
 	};
-	return kept->service && kept->backend;
+	return kept->service && kept->backend && kept->service_name && kept->backend_name;
+}
+
+static void
+keep_blocks(struct control_kept *kept, const struct tiara_view *view)
+{
+	memcpy(kept->service, view->service, view->service_cnt * sizeof(*kept->service));
+	memcpy(kept->backend, view->backend, view->backend_cnt * sizeof(*kept->backend));
+	memcpy(kept->service_name, view->base + kept->root.service_name_off,
+	       view->service_cnt * sizeof(*kept->service_name));
+	memcpy(kept->backend_name, view->base + kept->root.backend_name_off,
+	       view->backend_cnt * sizeof(*kept->backend_name));
 }
 
 /* False: it was overwritten while it was copied. */
@@ -48,8 +61,7 @@ keep_copy(const struct tiara_handle *handle, struct control_kept *kept)
 		kept->view.root = &kept->root;
 		if (view.service_cnt > s->service_max || view.backend_cnt > s->backend_max)
 			return false;
-		memcpy(kept->service, view.service, view.service_cnt * sizeof(*kept->service));
-		memcpy(kept->backend, view.backend, view.backend_cnt * sizeof(*kept->backend));
+		keep_blocks(kept, &view);
 	}
 	kept->view.service = kept->service;
 	kept->view.backend = kept->backend;
@@ -57,15 +69,22 @@ keep_copy(const struct tiara_handle *handle, struct control_kept *kept)
 }
 
 enum tiara_status
-control_keep(const struct tiara_handle *handle, struct control_kept *kept,
-	     struct tiara_error *error)
+control_kept_read(const struct tiara_handle *handle, struct control_kept *kept,
+		  struct tiara_error *error)
 {
-	if (!keep_make(handle->map.segment, kept))
-		return control_out_of_memory(error);
 	for (int i = 0; i < KEEP_TRIES; i++)
 		if (keep_copy(handle, kept))
 			return TIARA_OK;
 	return control_view_moving(error, KEEP_TRIES);
+}
+
+enum tiara_status
+control_keep(const struct tiara_handle *handle, struct control_kept *kept,
+	     struct tiara_error *error)
+{
+	if (!control_kept_make(kept, handle->map.segment))
+		return control_out_of_memory(error);
+	return control_kept_read(handle, kept, error);
 }
 
 void
@@ -73,4 +92,6 @@ control_kept_free(struct control_kept *kept)
 {
 	free(kept->service);
 	free(kept->backend);
+	free(kept->service_name);
+	free(kept->backend_name);
 }

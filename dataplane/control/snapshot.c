@@ -39,22 +39,11 @@
 #include <string.h>
 
 enum {
-	SNAPSHOT_TRIES = 100,
 	SNAPSHOT_STRETCH_BUCKETS = 256, /* between two looks at the logs */
 	SNAPSHOT_CALL_BUCKETS = 65536,  /* a call takes a few milliseconds at most */
 	SNAPSHOT_WORDS = SNAPSHOT_STRETCH_BUCKETS * TIARA_BUCKET_ENTRIES,
 	SNAPSHOT_PASSES_MAX = 8,
 	SNAPSHOT_TRANSIT_KEYS = 64,
-};
-
-/* The configuration of one generation, in our memory. */
-struct snapshot_names {
-	struct tiara_view view; /* its services are the copy below */
-	struct tiara_root root;
-	struct tiara_service *service;
-	struct tiara_backend *backend;
-	struct tiara_service_name *service_name;
-	struct tiara_backend_name *backend_name;
 };
 
 /* How far an owner's log was followed, and up to where it has to be before the end. */
@@ -65,9 +54,9 @@ struct snapshot_log {
 
 struct tiara_snapshot {
 	struct tiara_handle *handle;
-	struct snapshot_names now;
-	struct snapshot_names first; /* what the positions mean; dense, by position */
-	uint32_t *service_pos;       /* by index; CONTROL_NONE: not ours, or no longer the same */
+	struct control_kept now;
+	struct control_kept first; /* what the positions mean; dense, by position */
+	uint32_t *service_pos;     /* by index; CONTROL_NONE: not ours, or no longer the same */
 	uint32_t *backend_pos;
 	struct tiara_age age;
 	struct snapshot_log *log; /* worker_max + 1 */
@@ -84,65 +73,11 @@ struct tiara_snapshot {
 
 /* ---- names ---- */
 
-static void
-snapshot_names_free(struct snapshot_names *names)
-{
-	free(names->service);
-	free(names->backend);
-	free(names->service_name);
-	free(names->backend_name);
-}
-
-static bool
-snapshot_names_make(struct snapshot_names *names, const struct tiara_segment *s)
-{
-	names->service = calloc(s->service_max + UINT64_C(1), sizeof(*names->service));
-	names->backend = calloc(s->backend_max + UINT64_C(1), sizeof(*names->backend));
-	names->service_name = calloc(s->service_max + UINT64_C(1), sizeof(*names->service_name));
-	names->backend_name = calloc(s->backend_max + UINT64_C(1), sizeof(*names->backend_name));
-	return names->service && names->backend && names->service_name && names->backend_name;
-}
-
-/* False: it was overwritten while it was copied. */
-static bool
-snapshot_names_copy(const struct tiara_handle *handle, struct snapshot_names *names)
-{
-	const struct tiara_segment *s = handle->map.segment;
-	struct tiara_view view = control_view(handle);
-
-	names->view = view;
-	if (view.generation) {
-		names->root = *view.root;
-		names->view.root = &names->root;
-		if (view.service_cnt > s->service_max || view.backend_cnt > s->backend_max)
-			return false;
-		memcpy(names->service, view.service, view.service_cnt * sizeof(*names->service));
-		memcpy(names->backend, view.backend, view.backend_cnt * sizeof(*names->backend));
-		memcpy(names->service_name, view.base + names->root.service_name_off,
-		       view.service_cnt * sizeof(*names->service_name));
-		memcpy(names->backend_name, view.base + names->root.backend_name_off,
-		       view.backend_cnt * sizeof(*names->backend_name));
-	}
-	names->view.service = names->service;
-	names->view.backend = names->backend;
-	return control_view_valid(handle, &view);
-}
-
-static enum tiara_status
-snapshot_names_read(const struct tiara_handle *handle, struct snapshot_names *names,
-		    struct tiara_error *error)
-{
-	for (int i = 0; i < SNAPSHOT_TRIES; i++)
-		if (snapshot_names_copy(handle, names))
-			return TIARA_OK;
-	return control_view_moving(error, SNAPSHOT_TRIES);
-}
-
 /* A position for each name that is in use. */
 static void
 snapshot_dictionaries(struct tiara_snapshot *s)
 {
-	const struct snapshot_names *now = &s->now;
+	const struct control_kept *now = &s->now;
 
 	for (uint32_t i = 0; i < now->view.service_cnt; i++) {
 		uint32_t pos = s->info.service_cnt;
@@ -192,7 +127,7 @@ snapshot_refresh(struct tiara_snapshot *s, struct tiara_error *error)
 	s->age.now = (uint16_t)tiara_tick_now(&s->handle->map);
 	if (control_generation(s->handle) == s->now.view.generation)
 		return TIARA_OK;
-	status = snapshot_names_read(s->handle, &s->now, error);
+	status = control_kept_read(s->handle, &s->now, error);
 	if (status != TIARA_OK)
 		return status;
 	for (uint32_t i = 0; i < s->handle->map.segment->service_max; i++)
@@ -471,8 +406,8 @@ snapshot_make(struct tiara_snapshot *s, struct tiara_handle *handle)
 	s->log = calloc(s->log_cnt, sizeof(*s->log));
 	s->service_pos = malloc((segment->service_max + UINT64_C(1)) * sizeof(*s->service_pos));
 	s->backend_pos = malloc((segment->backend_max + UINT64_C(1)) * sizeof(*s->backend_pos));
-	if (!s->log || !s->service_pos || !s->backend_pos ||
-	    !snapshot_names_make(&s->now, segment) || !snapshot_names_make(&s->first, segment))
+	if (!s->log || !s->service_pos || !s->backend_pos || !control_kept_make(&s->now, segment) ||
+	    !control_kept_make(&s->first, segment))
 		return false;
 	memset(s->service_pos, 0xff, segment->service_max * sizeof(*s->service_pos));
 	memset(s->backend_pos, 0xff, segment->backend_max * sizeof(*s->backend_pos));
@@ -489,7 +424,7 @@ tiara_snapshot_begin(struct tiara_handle *handle, struct tiara_snapshot **snapsh
 	if (!s || !snapshot_make(s, handle))
 		status = control_out_of_memory(error);
 	if (status == TIARA_OK)
-		status = snapshot_names_read(handle, &s->now, error);
+		status = control_kept_read(handle, &s->now, error);
 	if (status != TIARA_OK) {
 		tiara_snapshot_end(s);
 		return status;
@@ -508,8 +443,8 @@ tiara_snapshot_end(struct tiara_snapshot *snapshot)
 {
 	if (!snapshot)
 		return;
-	snapshot_names_free(&snapshot->now);
-	snapshot_names_free(&snapshot->first);
+	control_kept_free(&snapshot->now);
+	control_kept_free(&snapshot->first);
 	free(snapshot->log);
 	free(snapshot->service_pos);
 	free(snapshot->backend_pos);
@@ -520,7 +455,7 @@ enum tiara_status
 tiara_snapshot_service(const struct tiara_snapshot *snapshot, uint32_t pos,
 		       struct tiara_service_spec *spec, struct tiara_error *error)
 {
-	const struct snapshot_names *first = &snapshot->first;
+	const struct control_kept *first = &snapshot->first;
 
 	if (pos >= snapshot->info.service_cnt)
 		return control_error(error, TIARA_NOT_FOUND, "pos", "there is no service %u: %u",
@@ -535,7 +470,7 @@ enum tiara_status
 tiara_snapshot_backend(const struct tiara_snapshot *snapshot, uint32_t pos,
 		       struct tiara_backend_spec *spec, struct tiara_error *error)
 {
-	const struct snapshot_names *first = &snapshot->first;
+	const struct control_kept *first = &snapshot->first;
 
 	if (pos >= snapshot->info.backend_cnt)
 		return control_error(error, TIARA_NOT_FOUND, "pos", "there is no backend %u: %u",

@@ -13,7 +13,8 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from .protos import ProtocError, Protos
 from .tree import Finding, Result, Tree, one_line, run
 
-BASELINE = "proto/baseline.binpb"
+FOLDER = "proto"
+BASELINE = f"{FOLDER}/baseline.binpb"
 FREEZE = "give the change another number or name; where nothing is released yet, `script/check freeze`"
 
 _LINE = re.compile(r"^(?P<where>[^:\n]+:\d+):\d+:(?P<what>.*)$", re.MULTILINE)
@@ -31,7 +32,7 @@ def check(tree: Tree) -> Result:
 
 def freeze(tree: Tree) -> int:
     """Makes what is in proto/ the baseline; 0 when that went well."""
-    done = run(tree, "buf", "build", "--exclude-source-info", "-o", BASELINE)
+    done = run(tree, "buf", "build", "--exclude-source-info", FOLDER, "-o", BASELINE)
     print(done.stderr.strip() if done.returncode else f"wrote {BASELINE}")
     return done.returncode
 
@@ -44,12 +45,12 @@ def _breaking(tree: Tree) -> Iterator[Finding]:
 
 
 def _buf(tree: Tree, mend: str, *arguments: str) -> Iterator[Finding]:
-    done = run(tree, "buf", *arguments)
+    done = run(tree, "buf", arguments[0], FOLDER, *arguments[1:])
     found = list(_LINE.finditer(done.stdout))
     for match in found:
         yield Finding(match["where"], match["what"], mend)
     if done.returncode and not found:
-        yield Finding("buf.yaml", f"buf {arguments[0]} fails", one_line(done))
+        yield Finding(f"{FOLDER}/buf.yaml", f"buf {arguments[0]} fails", one_line(done))
 
 
 def _unbounded(tree: Tree) -> Iterator[Finding]:

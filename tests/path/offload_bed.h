@@ -8,7 +8,7 @@
 #define TIARA_TESTS_PATH_OFFLOAD_BED_H
 
 #include "offload/offload.h"
-#include "port/card_twin.h"
+#include "card_twin.h"
 #include "world.h"
 
 enum {

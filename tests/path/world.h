@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One worker (there is room for more) with a memory port on a small segment that is filled by hand: the packet path alone,
- * nothing of dataplane/control. Time is a number that the test moves.
+ * One worker (there is room for more) with a memory port on a small segment that is filled by hand: the
+ * packet path alone, nothing of dataplane/control. Time is a number that the test moves.
  */
 #ifndef TIARA_TESTS_PATH_WORLD_H
 #define TIARA_TESTS_PATH_WORLD_H

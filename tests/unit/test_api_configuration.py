@@ -357,6 +357,11 @@ async def test_a_repeated_request_is_done_once(api: Api) -> None:
     await api.pools.DeleteBackendPool(delete)
     await api.pools.DeleteBackendPool(delete)
     assert await api.pools.CreateBackendPool(request) == first, "the answer of then, although it is gone"
+    await apply(api, *WEB)
+    drain = bp.DrainBackendRequest(name=WEB[1].name, request_id="ghi")
+    drained = await api.pools.DrainBackend(drain)
+    await api.pools.DeleteBackend(bp.DeleteBackendRequest(name=WEB[1].name))
+    assert (await api.pools.DrainBackend(drain)).revision == drained.revision
     other = bp.CreateBackendPoolRequest(backend_pool_id="dns", backend_pool=pool(), request_id="abc")
     await refused(
         api.pools.CreateBackendPool(other), grpc.StatusCode.INVALID_ARGUMENT, "request_id: was used"

@@ -98,16 +98,6 @@ async def test_reflection_has_the_files(api: Api) -> None:
     assert b"required" in answer.file_descriptor_response.file_descriptor_proto[0]
 
 
-async def test_all_at_once(api: Api, ours: list[str]) -> None:
-    """List has what Check says of each."""
-    stub = health_pb2_grpc.HealthStub(api.channel)
-    if not hasattr(stub, "List"):
-        pytest.skip("this grpcio-health-checking is from before List")
-    listed = await stub.List(health_pb2.HealthListRequest())
-    found = {name: answer.status for name, answer in listed.statuses.items()}
-    assert found == await standing_of(api.channel, ["", *ours])
-
-
 async def test_unknown_service(api: Api) -> None:
     """NOT_FOUND, as the protocol of health checks says; a watch says so and waits."""
     watch = health_pb2_grpc.HealthStub(api.channel).Watch(

@@ -61,8 +61,7 @@ class BackendPoolServicer(backend_pool_pb2_grpc.BackendPoolServiceServicer):
 
         def change(old: Pool) -> Pool:
             with under("backend_pool"):
-                new = pool_in(pool, merged(pool_out(old), given, request.update_mask))
-            return replace(new, **_kept(old))
+                return pool_in(pool, merged(pool_out(old), given, request.update_mask))
 
         call = _call("UpdateBackendPool", request)
         return pool_out(await self._configuration.update_pool(pool, given.etag, change, call))
@@ -105,7 +104,7 @@ class BackendPoolServicer(backend_pool_pb2_grpc.BackendPoolServiceServicer):
         def change(old: Backend) -> Backend:
             stored = backend_out(old, BackendStatus())
             new = backend_in(pool, backend, merged(stored, given, request.update_mask))
-            return replace(new, drain=old.drain, disabled=old.disabled, **_kept(old))
+            return replace(new, drain=old.drain, disabled=old.disabled)
 
         call = _call("UpdateBackend", request)
         return self._out(await self._configuration.update_backend(pool, backend, given.etag, change, call))
@@ -142,7 +141,3 @@ class BackendPoolServicer(backend_pool_pb2_grpc.BackendPoolServiceServicer):
 
 def _call(method: str, request: Any) -> Call:
     return call_of(f"BackendPoolService/{method}", request)
-
-
-def _kept(old: Pool | Backend) -> dict[str, Any]:
-    return {"uid": old.uid, "owner": old.owner, "create_ms": old.create_ms, "revision": old.revision}

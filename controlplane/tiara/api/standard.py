@@ -33,11 +33,6 @@ class HealthServicer(health_pb2_grpc.HealthServicer):  # type: ignore[misc]  # T
             raise NotFound(f"the service {shown(request.service)}", "service")
         return _Status(status=self._status(request.service))
 
-    async def List(self, request: Any, context: object) -> Any:
-        """How all are now."""
-        statuses = {name: _Status(status=self._status(name)) for name in self._names}
-        return health_pb2.HealthListResponse(statuses=statuses)
-
     async def Watch(self, request: Any, context: object) -> AsyncIterator[Any]:
         """How it is now, and each change; a service that is not there may come."""
         told = None

@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from google.protobuf.empty_pb2 import Empty
 
 from tiara.api.calls import call_of
@@ -63,8 +61,7 @@ class VirtualServiceServicer(virtual_service_pb2_grpc.VirtualServiceServiceServi
 
         def change(old: VirtualService) -> VirtualService:
             with under("virtual_service"):
-                new = service_in(service, merged(service_out(old), given, request.update_mask))
-            return replace(new, uid=old.uid, owner=old.owner, create_ms=old.create_ms, revision=old.revision)
+                return service_in(service, merged(service_out(old), given, request.update_mask))
 
         call = call_of(f"{_SERVICE}/UpdateVirtualService", request)
         return service_out(await self._configuration.update_service(service, given.etag, change, call))

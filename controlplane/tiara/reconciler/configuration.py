@@ -124,7 +124,7 @@ class Configuration:
 
     async def update_pool(self, pool: str, etag: str, change: Callable[[Pool], Pool], call: Call) -> Pool:
         """``change`` makes the new value of the stored one; identity and times are kept."""
-        return await self._change(lambda: self.pool(pool), change, "backend_pool", call, etag)
+        return await self._change(pool_name(pool), change, "backend_pool", call, etag)
 
     async def delete_pool(self, pool: str, etag: str, force: bool, call: Call = NO_CALL) -> None:
         """Deletes a pool that no service uses; ``force``: with its backends."""
@@ -155,7 +155,7 @@ class Configuration:
                 )
             return new
 
-        return await self._change(lambda: self.backend(pool, backend), keep_address, "backend", call, etag)
+        return await self._change(backend_name(pool, backend), keep_address, "backend", call, etag)
 
     async def delete_backend(self, pool: str, backend: str, etag: str, call: Call = NO_CALL) -> None:
         """Its connections select again at their next packet."""
@@ -184,7 +184,7 @@ class Configuration:
         self, service: str, etag: str, change: Callable[[VirtualService], VirtualService], call: Call
     ) -> VirtualService:
         """Likewise. Connections of frontends that stay, stay."""
-        return await self._change(lambda: self.service(service), change, "virtual_service", call, etag)
+        return await self._change(service_name(service), change, "virtual_service", call, etag)
 
     async def delete_service(self, service: str, etag: str, call: Call = NO_CALL) -> None:
         """Its packets end in the verdict no_service."""
@@ -248,23 +248,32 @@ class Configuration:
         return written.value(value.name) or value  # type: ignore[return-value]
 
     async def _change(
-        self, find: Callable[[], _R], change: Callable[[_R], _R], field: str, call: Call, etag: str = ""
+        self, name: str, change: Callable[[_R], _R], field: str, call: Call, etag: str = ""
     ) -> _R:
+        """Identity and times are kept. A repeated call gets the first answer, whatever is there now."""
+
+        def stored() -> _R:
+            found = self.catalogue.find(name)
+            if found is None:
+                raise NotFound(name)
+            return found  # type: ignore[return-value]
+
         def build(draft: Draft) -> None:
-            old = find()
+            old = stored()
             _check_etag(old, etag)
-            new = change(old)
+            new = replace(
+                change(old), uid=old.uid, owner=old.owner, create_ms=old.create_ms, revision=old.revision
+            )
             if new != old:
                 draft.put(new, field)
 
-        name = find().name
         written = await self._write(call, build)
-        return written.value(name) or find()  # type: ignore[return-value]
+        return written.value(name) or stored()  # type: ignore[return-value]
 
     async def _override(
         self, pool: str, backend: str, change: Callable[[Backend], Backend], call: Call
     ) -> Backend:
-        return await self._change(lambda: self.backend(pool, backend), change, "backend", call)
+        return await self._change(backend_name(pool, backend), change, "backend", call)
 
     def _remove(self, draft: Draft, value: Resource, etag: str) -> None:
         _check_etag(value, etag)

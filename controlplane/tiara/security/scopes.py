@@ -10,7 +10,6 @@ from tiara.domain.errors import PermissionDenied, Unauthenticated
 
 SCOPES: dict[str, Scope] = {
     "/grpc.health.v1.Health/Check": Scope.NONE,
-    "/grpc.health.v1.Health/List": Scope.NONE,
     "/grpc.health.v1.Health/Watch": Scope.NONE,
     "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo": Scope.READ,
     "/tiara.v1.BackendPoolService/CreateBackend": Scope.ADMIN,

@@ -4,7 +4,7 @@
 #define TIARA_PORT_CARD_TWIN_INTERNAL_H
 
 #include "path/frame.h"
-#include "port/card_twin.h"
+#include "card_twin.h"
 #include "port/port.h"
 
 enum { TWIN_LINK_MESSAGES = 1024 };

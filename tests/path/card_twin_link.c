@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The link between CPU and card, as bad as it is asked to be. */
-#include "port/card_twin_internal.h"
+#include "card_twin_internal.h"
 
 static bool
 link_chance(struct tiara_card_twin *t, uint8_t of_256)

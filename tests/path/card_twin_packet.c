@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "path/wire.h"
-#include "port/card_twin_internal.h"
+#include "card_twin_internal.h"
 #include "table/hash.h"
 
 enum { PACKET_TTL = 64, PACKET_VXLAN_PORT_FIRST = 49152 };

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Commands, answers and tables of the plain card, as docs/design/0016 says. */
-#include "port/card_twin.h"
+#include "card_twin.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#include "port/card_twin_internal.h"
+#include "card_twin_internal.h"
 #include "table/hash.h"
 
 enum { TWIN_LINE_SLOTS = 128 };
