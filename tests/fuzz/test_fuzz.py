@@ -27,6 +27,10 @@ SANITIZERS = {
 }
 
 
+# No packet ends so without a card, and the target has none: tests/path/card_twin.c's own tests reach these.
+NEEDS_A_CARD = {Verdict.FORWARDED_BY_CARD, Verdict.CARD_REMOVING}
+
+
 def program(name: str) -> Path:
     """A fuzz target that was built."""
     path = BUILD / f"tests/fuzz/fuzz_{name}"
@@ -83,4 +87,4 @@ def test_the_corpus_reaches_every_verdict() -> None:
     seen = BUILD / "seen"
     run("path", "-runs=0", unpacked("path"), log=BUILD / "replay.log", TIARA_FUZZ_SEEN=str(seen))
     verdicts = {Verdict(int(line)) for line in seen.read_text().split()}
-    assert set(Verdict) - verdicts == {Verdict.NONE}
+    assert set(Verdict) - verdicts == {Verdict.NONE} | NEEDS_A_CARD
