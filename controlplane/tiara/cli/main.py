@@ -22,6 +22,7 @@ from tiara.cli.plan import apply, diff, plan
 from tiara.cli.pool import pool
 from tiara.cli.service import service
 from tiara.cli.session import session_of
+from tiara.cli.top.command import top
 from tiara.cli.traffic import traffic
 from tiara.cli.version import client_version
 from tiara.cli.watch import watch
@@ -131,7 +132,7 @@ COMMANDS: tuple[click.Command, ...] = (
     *(pool, backend, backend_setup, service, connection, explain),
     *(plan, apply, diff, export, backup, restore, import_),
     *(history, rollback, events, watch),
-    *(stats, node, traffic, version),
+    *(stats, top, node, traffic, version),
 )
 for command in COMMANDS:
     cli.add_command(command)
