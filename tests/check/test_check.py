@@ -329,6 +329,35 @@ def test_plan_that_holds(copy: Copy) -> None:
     assert done.returncode == 0, done.stdout
 
 
+# ---- links
+
+
+@pytest.mark.parametrize(
+    ("link", "said"),
+    [
+        ("[a](no-such.md)", "no-such.md: no such file"),
+        ("[a](../design.md)", "../design.md: no such file"),
+        ("[a](api.md#no-such-heading)", "api.md#no-such-heading: no such heading"),
+        ("[a](#nowhere)", "#nowhere: no such heading"),
+    ],
+)
+def test_dangling_link(copy: Copy, link: str, said: str) -> None:
+    """A link to a file or a heading that is not there is named with its line."""
+    copy.plant("docs/planted.md", f"# Here\n\n{link}\n")
+    assert_found(copy, "links", "docs/planted.md:3", said)
+
+
+def test_links_that_hold(copy: Copy) -> None:
+    """Files, folders, headings and other sites are found; what stands in code is no link."""
+    copy.plant(
+        "docs/planted.md",
+        "# Here, and `there`\n[a](api.md) [b](../fpga/doc) [c](#here-and-there) [d](https://x.invalid/y)\n"
+        "`[e](no-such.md)`\n```\n[f](no-such.md)\n```\n[g](../README.md#plan-before-apply)\n",
+    )
+    done = copy.check("links")
+    assert done.returncode == 0, done.stdout
+
+
 # ---- groups, mutants
 
 
