@@ -165,6 +165,10 @@ class Card:
         self.epoch = 0
         self.numbers = [0] * 16
 
+    def reconfigure(self, memory: Memory) -> None:
+        """From the next cycle on; memory's seed stays the first one."""
+        self.lib.tiara_sim_configure(self._sim, self.ffi.new("struct tiara_sim_config *", vars(memory)))
+
     def close(self) -> None:
         """Ends the simulation; once."""
         _OPEN.discard(self)
