@@ -163,7 +163,8 @@ class Beside:
     def compare(self, frames: list[bytes], by_c: Burst) -> None:
         """C and the model agree."""
         events = Counter({event: n for event, n in by_c.events.items() if event not in RACES})
-        assert view(Burst(by_c.left, events)) == view(self.model.receive(frames)), [frame.hex() for frame in frames]
+        agreed = view(Burst(by_c.left, events)) == view(self.model.receive(frames))
+        assert agreed, [frame.hex() for frame in frames]
         self.follow_sweep()
 
     def follow_sweep(self) -> None:
@@ -279,10 +280,10 @@ class Beside:
             self.check_sent(one, got)
             return
         assert got.frame == one.frame, said
-        index, (number, value) = 0, (0, 0)
+        beside = (0, 0, 0)
         if one.key:
-            index, (number, value) = self.tables.order["services"].index(one.key[2]), self.tables.hash(one.key)
-        assert (got.key, got.hash, got.service_idx) == (number, value, index), said
+            beside = (*self.tables.hash(one.key), self.tables.order["services"].index(one.key[2]))
+        assert (got.key, got.hash, got.service_idx) == beside, said
 
     def check_sent(self, one: Waiting, got: FromCard) -> None:
         """A frame that the card forwarded is C's."""

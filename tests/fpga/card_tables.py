@@ -191,5 +191,3 @@ class CardTables:
             "forward": FORWARDS[backend["forward"]],
             "valid": int(known and backend["use"] == "active"),
         }
-
-

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from typing import Any
+from typing import Any, ClassVar
 
 from card_beside import Beside
 from card_sim import Card, Memory, mac_octets
@@ -26,8 +26,8 @@ SEED_PACKETS = ROUNDS * 50 * STRIDE
 class LongTraffic(Traffic):
     """With more of what a card forwards: connections' data, some of it of many beats."""
 
-    targets = [*TARGETS, *TARGETS[:1] * 30]
-    flags = [*FLAGS, *[ACK] * 30]
+    targets: ClassVar[list[str]] = [*TARGETS, *TARGETS[:1] * 30]
+    flags: ClassVar[list[int]] = [*FLAGS, *[ACK] * 30]
 
     def frame(self) -> bytes:
         """See Traffic. Some are padded to Ethernet's shortest."""
