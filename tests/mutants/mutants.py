@@ -44,6 +44,8 @@ PROGRAMS = {
     "tests/fpga/test_rtl_differential.py": ("release", "tests/path/run_memory"),
     "tests/fpga/test_card": ("release", "fpga/sim/libtiara_sim.so"),
     "tests/fpga/test_card_records": ("release", "tests/path/run_memory"),
+    "tests/fpga/test_three_way": ("release", "fpga/sim/libtiara_sim.so", "tests/path/run_memory"),
+    "tests/fpga/test_replay": ("release", "fpga/sim/libtiara_sim.so", "tests/path/replay_offload"),
     "tests/fuzz/": ("fuzz", "tests/fuzz/fuzz_path"),
 }
 """What a folder's tests run, and the build it is in."""
@@ -121,12 +123,12 @@ class Copy:
     def run_python(self, test: str) -> bool:
         paths = [str(self.tree / folder) for folder in ("controlplane", "tests/mutants")]
         env = {"PYTHONPATH": os.pathsep.join(paths), "PYTHONDONTWRITEBYTECODE": "1"}
-        for folder, (build, target) in PROGRAMS.items():
+        for folder, (build, *targets) in PROGRAMS.items():
             if test.startswith(folder):
                 self.set_up(build)
-                self.ninja(build, target)
+                self.ninja(build, *targets)
                 env |= {"TIARA_BUILD": str(self.folder / build)}
-        env |= {"TIARA_FUZZ_SECONDS": "3", "TIARA_PATH_PACKETS": "5000"}
+        env |= {"TIARA_FUZZ_SECONDS": "3", "TIARA_PATH_PACKETS": "5000", "TIARA_CARD_PACKETS": "12500"}
         env |= {"TIARA_FPGA_BUILD": str(self.folder / "fpga")}
         plugins = ["-p", "no:cacheprovider", "-p", "first_example"]
         command = [sys.executable, "-m", "pytest", "-q", "-x", *plugins, test]
@@ -138,8 +140,8 @@ class Copy:
             run([*OPTIONS[build], str(folder), str(self.tree)], self.folder, f"{build} cannot be set up")
         self.ninja(build, "build.ninja")  # a folder from before may not know of new tests
 
-    def ninja(self, build: str, target: str) -> None:
-        run(["ninja", "-C", str(self.folder / build), target], self.folder, "does not compile")
+    def ninja(self, build: str, *targets: str) -> None:
+        run(["ninja", "-C", str(self.folder / build), *targets], self.folder, "does not compile")
 
     def green(self, *command: str, log: str, env: dict[str, str]) -> bool:
         """A test that fails half way leaves its files in a folder that goes."""
