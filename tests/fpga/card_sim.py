@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The Verilated card (fpga/sim) through cffi in API mode, and what a CPU does with one.
 
-TIARA_BUILD names the build folder, build/release otherwise.
+TIARA_BUILD names the build folder, build/release otherwise; TIARA_SIM_BUILD that of another card.
 """
 
 from __future__ import annotations
@@ -44,7 +44,8 @@ class Refused(Exception):
 
 
 def build_folder() -> Path:
-    return ROOT / os.environ.get("TIARA_BUILD", "build/release") / "fpga/sim"
+    path = os.environ.get("TIARA_BUILD", "build/release")
+    return ROOT / os.environ.get("TIARA_SIM_BUILD", path) / "fpga/sim"
 
 
 def _declarations() -> str:
