@@ -106,6 +106,11 @@ class _View(Collector):
             "Live connections whose backend is not the one selection would choose today, at the last scan.",
             seen.differ,
         )
+        yield _gauge(
+            "tiara_table_entries_offloaded",
+            "Live connections that an offload card may have, at the last scan.",
+            seen.offloaded,
+        )
         yield _gauge("tiara_table_scan_timestamp_seconds", "When the last scan ended.", self.view.counted_s)
 
     def _services(self) -> Iterator[Metric]:

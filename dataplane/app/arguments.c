@@ -196,6 +196,21 @@ parse_lcores(const struct parse *p, const char *value)
 }
 
 static enum tiara_status
+parse_card(const struct parse *p, const char *value)
+{
+	if (!strcmp(value, "none"))
+		p->to->card_library = NULL;
+	else if (!strcmp(value, "sim"))
+		p->to->card_library = "";
+	else if (!strncmp(value, "sim:", 4) && value[4])
+		p->to->card_library = value + 4;
+	else
+		return arguments_wrong(p, "\"%.40s\" is no card; give none, sim or sim:LIBRARY",
+				       value);
+	return TIARA_OK;
+}
+
+static enum tiara_status
 parse_connections(const struct parse *p, const char *value)
 {
 	return arguments_number(p, value, 8, UINT64_C(1) << 34, &p->to->connections);
@@ -308,6 +323,10 @@ static const struct option options[] = {
 	{"--gateway", "A", parse_gateway,
 	 "next hop of what is not on the own address's link [none]"},
 	{"--workers", "N", parse_workers, "packet workers, a CPU and a queue of the port each [1]"},
+	{"--card", "HOW", parse_card,
+	 "sim: the offload card's RTL before the workers, simulated, for a look\n"
+	 "at it, not for speed; sim:LIBRARY: another build of it; SIGUSR1 cycles\n"
+	 "its power [none]"},
 	{"--lcores", "MAP", parse_lcores,
 	 "EAL's lcore map, when the choice from the CPU affinity will not do"},
 	{"--connections", "N", parse_connections, "room in the connection table [1048576]"},

@@ -40,7 +40,8 @@ struct tiara_arguments {
 	uint8_t prefix_bits;
 	tiara_be32 gateway; /* 0: none */
 	uint32_t worker_cnt;
-	const char *lcores; /* NULL: chosen from the process's CPU affinity */
+	const char *card_library; /* of the simulated card, "" for the usual one; NULL: no card */
+	const char *lcores;       /* NULL: chosen from the process's CPU affinity */
 	/* segment sizes; 0: not given (the default at creation, anything when adopting) */
 	uint64_t connections;
 	uint32_t services;

@@ -20,6 +20,7 @@
 #include "app/privilege.h"
 #include "app/room.h"
 #include "control/handle.h"
+#include "port/card_sim.h"
 #include "port/dpdk.h"
 #include "port/exception.h"
 #include "port/interface.h"
@@ -47,16 +48,26 @@ struct dataplane {
 	struct tiara_dpdk port;
 	struct tiara_exception exception;
 	struct tiara_resolver *resolver;
+	struct tiara_card_sim *card_sim; /* NULL: no card */
+	struct tiara_card card;
 	struct tiara_crew *crew;
 };
 
 static volatile sig_atomic_t main_stopping;
+static volatile sig_atomic_t main_card_power_cycles;
 
 static void
 main_stop(int signal_number)
 {
 	(void)signal_number;
 	main_stopping = 1;
+}
+
+static void
+main_power_cycle_card(int signal_number)
+{
+	(void)signal_number;
+	main_card_power_cycles = 1;
 }
 
 static uint64_t
@@ -210,6 +221,38 @@ main_kernel_open(struct dataplane *d, struct tiara_error *error)
 	return status;
 }
 
+/* ---- the card ---- */
+
+static enum tiara_status
+main_card_open(struct dataplane *d, struct tiara_error *error)
+{
+	struct sigaction cycle = {.sa_handler = main_power_cycle_card};
+	const struct tiara_arguments *a = &d->arguments;
+	enum tiara_status status;
+
+	d->card = tiara_card_none;
+	if (!a->card_library)
+		return TIARA_OK;
+	status = tiara_card_sim_open_ctl(a->card_library, d->map->segment, a->worker_cnt,
+					 &d->card_sim, error);
+	if (status != TIARA_OK)
+		return status;
+	d->card = tiara_card_sim_ops(d->card_sim);
+	sigaction(SIGUSR1, &cycle, NULL);
+	printf("card     %s, room for %u connections, %u backends\n", d->card.name,
+	       d->card.caps.bucket_cnt * TIARA_BUCKET_ENTRIES, d->card.caps.backend_lines);
+	return TIARA_OK;
+}
+
+static void
+main_card_turn(const struct dataplane *d)
+{
+	if (!main_card_power_cycles)
+		return;
+	main_card_power_cycles = 0;
+	tiara_card_sim_power_cycle_ctl(d->card_sim);
+}
+
 /* ---- the main lcore's turns ---- */
 
 /* Until the kernel has a frame for us, or the time is over: frames of workers only show by looking. */
@@ -236,6 +279,7 @@ main_serve(struct dataplane *d)
 			tiara_resolver_turn_ctl(d->resolver, now_ns);
 			resolver_ns = now_ns + TIARA_RESOLVER_INTERVAL_NS;
 		}
+		main_card_turn(d);
 		main_sleep(d, now_ns < busy_ns ? MAIN_SLEEP_BUSY_NS : MAIN_SLEEP_IDLE_NS);
 	}
 }
@@ -275,8 +319,10 @@ main_start(struct dataplane *d, struct tiara_error *error)
 		status = tiara_resolver_start_ctl(d->map, d->map->segment->worker_max - 1, &d->port,
 						  &d->resolver, error);
 	if (status == TIARA_OK)
-		status = tiara_crew_start_ctl(&d->arguments, d->map, &d->port, &tiara_card_none,
-					      &d->crew, error);
+		status = main_card_open(d, error);
+	if (status == TIARA_OK)
+		status = tiara_crew_start_ctl(&d->arguments, d->map, &d->port, &d->card, &d->crew,
+					      error);
 	if (status == TIARA_OK)
 		status = tiara_privilege_drop_ctl(&d->arguments, error);
 	if (status == TIARA_OK)
@@ -289,6 +335,7 @@ static void
 main_end(struct dataplane *d)
 {
 	tiara_crew_stop_ctl(d->crew);
+	tiara_card_sim_close_ctl(d->card_sim);
 	tiara_resolver_stop_ctl(d->resolver);
 	tiara_exception_close_ctl(&d->exception);
 	tiara_dpdk_close_ctl(&d->port);

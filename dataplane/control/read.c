@@ -338,6 +338,7 @@ read_count_entry(const struct tiara_handle *handle, const struct tiara_age *age,
 {
 	usage->live++;
 	usage->differ += read_differs(handle, age->view, entry);
+	usage->offloaded += (entry->flags & TIARA_ENTRY_OFFLOADED) != 0;
 	if (per_service)
 		per_service[entry->service_idx]++;
 	if (per_backend && entry->backend_idx < handle->map.segment->backend_max)

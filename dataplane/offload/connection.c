@@ -12,7 +12,10 @@
  */
 #include "offload/internal.h"
 
-enum { CONNECTION_TRIES = 16 };
+enum {
+	CONNECTION_TRIES = 16,
+	CONNECTION_DOUBLINGS = 6, /* of the time between two repetitions */
+};
 
 static struct tiara_card_command
 connection_command(const struct tiara_worker *w, enum tiara_card_kind kind, uint64_t hash,
@@ -291,20 +294,29 @@ connection_repeat(struct tiara_worker *w, struct offload_pending *p)
 	if (offload_post(w->offload, &c) == 0)
 		return;
 	p->posted_tsc = w->tsc;
+	if (p->repeats < CONNECTION_DOUBLINGS)
+		p->repeats++;
 	tiara_event_wk(w, TIARA_EVENT_CARD_REPEATED);
 }
 
-/* A few of them each turn; a millisecond is a thousand round trips. */
+/* A millisecond is a thousand round trips; twice as long each time, or a slow card would drown in them. */
+static bool
+connection_repeat_due(const struct tiara_worker *w, const struct offload_pending *p)
+{
+	return p->used && w->tsc - p->posted_tsc > (w->tsc_hz / 1000) << p->repeats;
+}
+
+/* A few of them each turn. */
 void
 offload_repeat(struct tiara_worker *w)
 {
-	enum { LOOKS = 64, PARTS_OF_A_SECOND = 1000 };
+	enum { LOOKS = 64 };
 	struct tiara_offload_seat *seat = w->offload;
 
 	for (int i = 0; i < LOOKS && seat->pending_cnt > 0; i++) {
 		struct offload_pending *p = &seat->pending[seat->look_next++ % OFFLOAD_PENDING];
 
-		if (p->used && w->tsc - p->posted_tsc > w->tsc_hz / PARTS_OF_A_SECOND)
+		if (connection_repeat_due(w, p))
 			connection_repeat(w, p);
 	}
 }

@@ -125,7 +125,7 @@ void
 tiara_offload_turn_wk(struct tiara_worker *w)
 {
 	if (w->number == 0)
-		offload_look_for_reset(w);
+		offload_look_for_reset_turn(w);
 	offload_follow(w);
 	engine_answers(w);
 	if (w->offload->engine->worker_cnt > 1)

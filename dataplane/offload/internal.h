@@ -33,6 +33,7 @@ bool offload_admits(const struct tiara_worker *w, const union tiara_word *word);
 
 /* reset.c: seat 0 looks whether the card was emptied; every seat follows; the mirror is cleared in parts */
 void offload_look_for_reset(struct tiara_worker *w);
+void offload_look_for_reset_turn(struct tiara_worker *w);
 void offload_follow(struct tiara_worker *w);
 void offload_begin_life(struct tiara_worker *w, uint16_t epoch);
 

@@ -29,6 +29,7 @@ struct offload_pending {
 	uint64_t posted_tsc;
 	uint32_t slot;
 	uint32_t number; /* of the first command; an answer to an older one is not to this removal */
+	uint8_t repeats;
 	bool used;
 	bool end; /* the connection goes with it, if nobody used it */
 };

@@ -36,16 +36,22 @@ offload_begin_life(struct tiara_worker *w, uint16_t epoch)
 void
 offload_look_for_reset(struct tiara_worker *w)
 {
+	const struct tiara_offload *o = w->offload->engine;
+	uint16_t epoch = o->card->epoch(o->card->self);
+
+	if (epoch != (uint16_t)o->life)
+		offload_begin_life(w, epoch);
+}
+
+void
+offload_look_for_reset_turn(struct tiara_worker *w)
+{
 	struct tiara_offload_seat *seat = w->offload;
-	const struct tiara_card *card = seat->engine->card;
-	uint16_t epoch;
 
 	if ((int64_t)(w->tsc - seat->epoch_look_tsc) < 0)
 		return;
 	seat->epoch_look_tsc = w->tsc + w->tsc_hz / RESET_LOOKS_PER_S;
-	epoch = card->epoch(card->self);
-	if (epoch != (uint16_t)seat->engine->life)
-		offload_begin_life(w, epoch);
+	offload_look_for_reset(w);
 }
 
 static void

@@ -29,6 +29,7 @@ totals_turn(struct tiara_worker *w, enum tiara_card_totals which, uint32_t cnt,
 	struct tiara_offload *o = w->offload->engine;
 	struct offload_pass *pass = &w->offload->total[which];
 	struct tiara_card_total now[TOTALS_READ];
+	uint32_t life;
 	uint32_t n = cnt - pass->next < TOTALS_READ ? cnt - pass->next : TOTALS_READ;
 
 	if (n == 0) {
@@ -36,7 +37,11 @@ totals_turn(struct tiara_worker *w, enum tiara_card_totals which, uint32_t cnt,
 			*pass = (struct offload_pass){.tick = w->tick};
 		return;
 	}
+	life = o->life;
 	o->card->totals(o->card->self, which, pass->next, n, now);
+	offload_look_for_reset(w);
+	if (o->life != life) /* which life's totals they are is not known */
+		return;
 	for (uint32_t i = 0; i < n; i++, pass->next++)
 		totals_add(w, which, &counter[pass->next], &o->total[which][pass->next], &now[i]);
 }

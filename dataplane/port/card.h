@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The seam to an offload card (docs/design/0016). The CPU owns every connection; a card is a cache of
- * them. Realizations: none, a plain one in software (card_twin.h), and whatever speaks the same.
+ * them. Realizations: none, the RTL simulated (card_sim.h), a plain one in software for tests
+ * (tests/path/card_twin.h), and whatever speaks the same.
  *
  * Threads: a queue is one worker's, as a port's is. A channel's commands go down in the queue that
  * `channel % queue_cnt` names, and its answers come up there. What has no queue is called by the worker
@@ -54,11 +55,11 @@ struct tiara_card {
 	 */
 	uint16_t (*rx)(void *self, uint32_t queue, const struct tiara_port *wire,
 		       struct tiara_frame *frame, uint16_t max);
-	/* The card's epoch as a register says it. Any thread. */
+	/* The card's epoch as a register says it; 0: it is of no use at the moment. Any thread. */
 	uint16_t (*epoch)(void *self);
 	/* Empties it: connections, tables, totals, numbers; returns the epoch that begins. */
 	uint16_t (*reset)(void *self);
-	/* Once it returns, no packet is forwarded by the line's old contents. */
+	/* No packet that comes after its return is forwarded by the line's old contents. */
 	void (*backend_write)(void *self, uint32_t line, const struct tiara_card_backend *backend);
 	/* Adds, replaces or (valid 0) takes out the service of this VIP, port and protocol; false: no room. */
 	bool (*service_write)(void *self, const struct tiara_card_service *service);

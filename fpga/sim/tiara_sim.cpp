@@ -380,6 +380,12 @@ tiara_sim_command(struct tiara_sim *sim, const struct tiara_card_command *comman
 	sim->commands.push_back(*command);
 }
 
+uint32_t
+tiara_sim_commands(const struct tiara_sim *sim)
+{
+	return static_cast<uint32_t>(sim->commands.size());
+}
+
 bool
 tiara_sim_answer(struct tiara_sim *sim, struct tiara_card_answer *answer)
 {

@@ -78,6 +78,8 @@ bool tiara_sim_tx(struct tiara_sim *sim, struct tiara_sim_frame *info, uint8_t *
 		  uint32_t room);
 
 void tiara_sim_command(struct tiara_sim *sim, const struct tiara_card_command *command);
+/* How many of them the card has not taken yet. */
+uint32_t tiara_sim_commands(const struct tiara_sim *sim);
 bool tiara_sim_answer(struct tiara_sim *sim, struct tiara_card_answer *answer);
 
 /* A register, by its offset (tiara/card_regs.h). Cycles pass. */

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The Verilated card (fpga/sim) through cffi in API mode, and what a CPU does with one.
 
-TIARA_BUILD names the build folder, build/release otherwise.
+TIARA_BUILD names the build folder, build/release otherwise; TIARA_SIM_BUILD that of another card.
 """
 
 from __future__ import annotations
@@ -44,7 +44,8 @@ class Refused(Exception):
 
 
 def build_folder() -> Path:
-    return ROOT / os.environ.get("TIARA_BUILD", "build/release") / "fpga/sim"
+    path = os.environ.get("TIARA_BUILD", "build/release")
+    return ROOT / os.environ.get("TIARA_SIM_BUILD", path) / "fpga/sim"
 
 
 def _declarations() -> str:
@@ -165,6 +166,10 @@ class Card:
         self.epoch = 0
         self.numbers = [0] * 16
 
+    def reconfigure(self, memory: Memory) -> None:
+        """From the next cycle on; memory's seed stays the first one."""
+        self.lib.tiara_sim_configure(self._sim, self.ffi.new("struct tiara_sim_config *", vars(memory)))
+
     def close(self) -> None:
         """Ends the simulation; once."""
         _OPEN.discard(self)
@@ -255,7 +260,11 @@ class Card:
                 self.ffi.memmove(self.ffi.addressof(made, name), value, len(value))
             else:
                 setattr(made, name, value)
-        self.write_words("LINE", bytes(self.ffi.buffer(made)))
+        self.backend_line(line, bytes(self.ffi.buffer(made)))
+
+    def backend_line(self, line: int, data: bytes) -> None:
+        """The same, from the struct's bytes."""
+        self.write_words("LINE", data)
         self.write("BACKEND_WRITE", line)
 
     # ---- commands
@@ -275,16 +284,25 @@ class Card:
                 setattr(made.entry, name, members.pop(name))
         for name, value in members.items():
             setattr(made, name, value)
-        self.lib.tiara_sim_command(self._sim, made)
+        self.post(made)
         return int(made.number)
+
+    def post(self, command: Any) -> None:
+        """Queues a struct tiara_card_command as it is."""
+        self.lib.tiara_sim_command(self._sim, command)
 
     def answers(self) -> list[Answer]:
         """All that are there."""
-        made, out = self.ffi.new("struct tiara_card_answer *"), []
-        while self.lib.tiara_sim_answer(self._sim, made):
+        out = []
+        while (made := self.answer()) is not None:
             out.append(Answer(CardKind(made.kind), made.channel, made.epoch, made.number, made.slot,
                               made.harvest, tuple(made.seen)))  # fmt: skip
         return out
+
+    def answer(self) -> Any | None:
+        """The next one, a struct tiara_card_answer."""
+        made = self.ffi.new("struct tiara_card_answer *")
+        return made if self.lib.tiara_sim_answer(self._sim, made) else None
 
     # ---- packets and time
 

@@ -209,6 +209,31 @@ test_reset(uint32_t bucket_cnt)
 	bed_close(&bed);
 }
 
+/* R10: what is read between a reset and the CPU's knowing of it is another life's, and not counted. */
+static void
+test_totals_of_an_unknown_life(void)
+{
+	enum { STEP_NS = 400000 }; /* the register is looked at each millisecond */
+	uint32_t tick;
+
+	open_plain(8);
+	establish(0);
+	for (int i = 0; i < 5; i++)
+		bed_packet(&bed, 0, BED_DATA, 0);
+	bed_ticks(&bed, 2);
+	CHECK(bed_counted(&bed) == bed_sent(&bed));
+	for (tick = bed.worker[0].tick; bed.worker[0].tick == tick;)
+		bed_turn(&bed, STEP_NS);
+	bed_turn(&bed, WORLD_TSC_HZ - 3 * STEP_NS / 2);
+	tiara_card_twin_reset(bed.twin);
+	tick = bed.worker[0].tick;
+	bed_turn(&bed, 3 * STEP_NS / 2);
+	CHECK(bed.worker[0].tick == tick + 1); /* a pass over the totals begins */
+	bed_turn(&bed, 1000);
+	CHECK(bed_counted(&bed) == bed_sent(&bed));
+	bed_close(&bed);
+}
+
 /* R11, R13: a new process empties the card; marks of the old one go, connections stay. */
 static void
 test_restart(void)
@@ -620,6 +645,7 @@ main(int argc, char **argv)
 	test_silent_card();
 	test_reset(8);
 	test_reset(8192); /* a mirror that is cleared in parts */
+	test_totals_of_an_unknown_life();
 	test_restart();
 	test_full();
 	test_backend_gone();

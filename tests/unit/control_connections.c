@@ -248,6 +248,7 @@ test_card_has_it(void)
 {
 	struct tiara_packed_connection r = connections_record(1);
 	struct tiara_writer writer = {.owner = 0};
+	struct tiara_usage usage;
 	struct tiara_found f;
 	union tiara_word word;
 	uint8_t result;
@@ -259,6 +260,8 @@ test_card_has_it(void)
 	word = f.word;
 	word.entry.flags |= TIARA_ENTRY_OFFLOADED;
 	CHECK(tiara_table_replace(tiara_handle_map(w.control), &writer, &f, &word));
+	CHECK_OK(tiara_connections_count(w.control, NULL, NULL, &usage, &world_error));
+	CHECK(usage.live == 1 && usage.offloaded == 1);
 	r.backend_pos = htonl(1);
 	CHECK_OK(connections_push(&w, &r, 1, TIARA_CONFLICT_REPLACE, &result));
 	CHECK(result == TIARA_CONFLICT);

@@ -16,7 +16,7 @@ import grpc
 import pytest
 from conftest import Api, FakeDataplane
 from google.protobuf.duration_pb2 import Duration
-from tiara.domain.layout import MEMBERS, SIZES
+from tiara.domain.layout import EntryFlag, MEMBERS, SIZES
 from tiara.reconciler import Reconciler
 from tiara.v1 import backend_pool_pb2 as bp
 from tiara.v1 import connection_pb2 as cn
@@ -61,6 +61,13 @@ class Memory:
         home = int.from_bytes(packed, "little") * 0x9E3779B1 & 0xFFFFFFFF
         at = off + ((home ^ home >> 16) & count - 1) * SIZES["tiara_neighbour"]
         self.bytes[at : at + 16] = packed + bytes.fromhex(mac.replace(":", "")) + b"\x02\0" + bytes(4)
+
+    def offload(self, client_address: str, client_port: int) -> None:
+        """The client's connection is in a card, perhaps."""
+        start = ipaddress.IPv4Address(client_address).packed + client_port.to_bytes(2, "big")
+        entry = SIZES["tiara_entry"]
+        (at,) = (at for at in range(0, len(self.bytes), entry) if self.bytes[at : at + 6] == start)
+        self.bytes[at + self._at("tiara_entry", "flags")] |= EntryFlag.OFFLOADED
 
     def table(self) -> bytes:
         """All of it."""
@@ -348,6 +355,25 @@ def fits(found: cn.Connection, wanted: dict[str, Any]) -> bool:
 def keys(found: list[cn.Connection]) -> list[tuple[str, int, str, int]]:
     """To compare without an order."""
     return sorted((one.client_address, one.client_port, one.address, one.port) for one in found)
+
+
+async def test_offloaded(api: Api, memory: Memory) -> None:
+    """A connection in the card is said to be, with the packets that the card forwards; others are the CPU's."""
+    await configure(api)
+    for address in (B1, B2):
+        memory.neighbour(address, NEXT_HOP_MAC)
+    await push(api, ["198.18.0.7"], state=2)
+    assert (await explained(api, flow(tcp_flags=0x10))).tier == "cpu"
+    memory.offload("198.18.0.7", 40000)
+    assert [(await explained(api, flow(tcp_flags=flags))).tier for flags in (0x10, 0x11, 0x04)] == [
+        "card",
+        "cpu",
+        "cpu",
+    ]
+    (connection,) = await listed(api)
+    assert connection.offloaded
+    statistics = await api.node.GetStatistics(nd.GetStatisticsRequest(count_connections=True))
+    assert statistics.offloaded_connections == 1
 
 
 @pytest.mark.parametrize("wanted", WANTED)

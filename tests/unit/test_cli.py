@@ -384,8 +384,8 @@ def test_connection_tables(tiara: Tiara, world: World) -> None:
     wide = tiara("connection list -o wide --limit 1").stdout.splitlines()
     assert wide == [
         "Prot  Client            VIP               Backend  State        Idle"
-        "  Expires  Service  Forward  Pushed",
-        "tcp   198.18.0.7:40000  198.18.100.1:443  web/b1   established    1s   29m59s  web      l2       no",
+        "  Expires  Service  Forward  Pushed  Tier",
+        "tcp   198.18.0.7:40000  198.18.100.1:443  web/b1   established    1s   29m59s  web      l2       no      cpu",
     ]
 
 
@@ -428,17 +428,19 @@ def test_connection_list_watch_for_programs(tiara: Tiara, world: World) -> None:
 
 
 def test_connection_get(tiara: Tiara, world: World) -> None:
-    """One connection is one sentence; one of a removed backend and a pushed one say so."""
+    """One connection is one sentence; that its backend was removed, a push, a card: it says so."""
     world.connections += [connection(40000), connection(40001, backend=""), connection(40002, pushed=True)]
+    world.connections.append(connection(40003, offloaded=True))
     lines = [
         tiara(f"connection get tcp 198.18.0.7:{port} 198.18.100.1:443").stdout
-        for port in (40000, 40001, 40002)
+        for port in (40000, 40001, 40002, 40003)
     ]
     head = "connection tcp 198.18.0.7:"
     assert lines == [
         f"{head}40000 -> web b1 by l2, established, seen 1 s ago\n",
         f"{head}40001 -> web a removed backend by l2, established, seen 1 s ago\n",
         f"{head}40002 -> web b1 by l2, established, not seen yet\n",
+        f"{head}40003 -> web b1 by l2, established, in the card\n",
     ]
     sent = world.requests[0]
     assert (sent.protocol, sent.address, sent.port) == (1, "198.18.100.1", 443)
@@ -550,6 +552,14 @@ def test_stats_count_wide(tiara: Tiara, world: World) -> None:
         0               17  99,999  3.4 %
         """)
     assert world.requests[0].count_connections
+
+
+def test_stats_tell_tiers(tiara: Tiara, world: World) -> None:
+    """Where a card forwards: how many packets each did, and how many connections it has."""
+    world.statistics.verdicts.update({"forwarded": 1200, "forwarded_by_card": 23000})
+    assert "\ntiers     card 23,000 packets  cpu 1,200 packets\n" in tiara("stats").stdout
+    world.statistics.offloaded_connections = 987
+    assert "  987 connections in the card\n" in tiara("stats --count").stdout
 
 
 def test_many_counters_go_on_in_the_next_line(tiara: Tiara, world: World) -> None:

@@ -208,6 +208,7 @@ async def test_gauges(
         named("tiara_table_capacity"): 65536,
         named("tiara_table_entries"): 3,
         named("tiara_table_entries_differing"): 3,
+        named("tiara_table_entries_offloaded"): 0,
         named("tiara_service_live_connections", protocol="tcp", **frontend): 3,
         named("tiara_service_live_connections", protocol="udp", **frontend): 0,
         named("tiara_backend_live_connections", **b1): 3,

@@ -251,6 +251,7 @@ def connection_out(view: ConnectionView) -> connection_pb2.Connection:
         idle=Duration(seconds=view.idle),
         expires=Duration(seconds=view.expires),
         pushed=view.pushed,
+        offloaded=view.offloaded,
         forwarding=view.forwarding,
     )
 

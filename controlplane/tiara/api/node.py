@@ -82,6 +82,7 @@ def _statistics_out(view: StatisticsView) -> pb.Statistics:
         connections=view.live,
         connection_capacity=view.capacity,
         differ_from_selection=view.differ,
+        offloaded_connections=view.offloaded,
         services=[_service_out(key, view.services[key]) for key in sorted(view.services)],
         backends=[
             _backend_out(name, view.backends[key], view.shares.get(key, 0.0)) for name, key in backends

@@ -238,6 +238,8 @@ def sentence(found: pb.Connection) -> Text:
     service = values.short(found.virtual_service)
     backend = values.short(found.backend).partition("/")[2] or "a removed backend"
     seen = "not seen yet" if found.pushed else f"seen {found.idle.seconds} s ago"
+    if found.offloaded:
+        seen = "in the card"
     return Text(
         f"connection {protocol} {found.client_address}:{found.client_port} -> {service} {backend}"
         f" by {found.forwarding or '-'}, {values.state(found.state)}, {seen}"
@@ -257,6 +259,7 @@ def _details(found: pb.Connection) -> Text:
             ("Idle", values.duration(found.idle)),
             ("Expires", values.duration(found.expires)),
             ("Pushed", "yes, not seen yet" if found.pushed else "no"),
+            ("Tier", _tier(found)),
         ]
     )
 
@@ -264,7 +267,7 @@ def _details(found: pb.Connection) -> Text:
 def _table(read: Reader, answer: pb.ListConnectionsResponse) -> Text:
     titles = ["Prot", "Client", "VIP", "Backend", "State", ">Idle"]
     if read.wide:
-        titles += [">Expires", "Service", "Forward", "Pushed"]
+        titles += [">Expires", "Service", "Forward", "Pushed", "Tier"]
     rows = [_cells(found) + (_wide_cells(found) if read.wide else []) for found in answer.connections]
     return output.table(titles, rows)
 
@@ -286,4 +289,9 @@ def _wide_cells(found: pb.Connection) -> list[output.Cell]:
         values.short(found.virtual_service),
         found.forwarding,
         "yes" if found.pushed else "no",
+        _tier(found),
     ]
+
+
+def _tier(found: pb.Connection) -> str:
+    return "card" if found.offloaded else "cpu"

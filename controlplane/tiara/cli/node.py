@@ -127,6 +127,7 @@ def _summary(answer: pb.Statistics, counted: bool) -> Text:
     lines = [
         output.wrap("packets", _traffic(answer), 10),
         output.wrap("table", _table_words(answer, counted), 10),
+        *_tiers(answer, counted),
         output.wrap("verdicts", _words(answer.verdicts), 10),
         output.wrap("events", _words(answer.events), 10),
     ]
@@ -146,6 +147,17 @@ def _table_words(answer: pb.Statistics, counted: bool) -> list[str]:
         return [f"room for {capacity} (--count counts the live ones)"]
     differ = f"{values.count(answer.differ_from_selection)} differ from the selection table"
     return [f"{values.count(answer.connections)} of {capacity}", differ]
+
+
+def _tiers(answer: pb.Statistics, counted: bool) -> list[Text]:
+    """Who forwarded, and how many connections the card has; nothing without a card."""
+    card, cpu = (answer.verdicts.get(name, 0) for name in ("forwarded_by_card", "forwarded"))
+    if not card and not answer.offloaded_connections:
+        return []
+    words = [f"card {values.count(card)} packets", f"cpu {values.count(cpu)} packets"]
+    if counted:
+        words.append(f"{values.count(answer.offloaded_connections)} connections in the card")
+    return [output.wrap("tiers", words, 10)]
 
 
 def _words(counters: Mapping[str, int]) -> list[str]:

@@ -50,6 +50,7 @@ class ConnectionView:
     idle: int
     expires: int
     pushed: bool
+    offloaded: bool
     forwarding: str
 
 
@@ -148,6 +149,7 @@ class StatisticsView:
     live: int = 0
     capacity: int = 0
     differ: int = 0
+    offloaded: int = 0
     services: dict[tuple[str, Frontend], FlowView] = field(default_factory=dict)
     backends: dict[tuple[str, str], FlowView] = field(default_factory=dict)
     shares: dict[tuple[str, str], float] = field(default_factory=dict)

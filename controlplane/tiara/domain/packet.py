@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from tiara.domain.model import Protocol
 
-TCP_ACK = 0x10
+TCP_FIN, TCP_SYN, TCP_RST, TCP_ACK = 0x01, 0x02, 0x04, 0x10
 PAYLOAD_MAX = 9000
 """Bytes; more than any port's MTU lets through."""
 

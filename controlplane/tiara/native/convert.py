@@ -121,6 +121,7 @@ def connection(found: Any) -> NativeConnection:
         socket.ntohs(found.port),
         State(found.state),
         bool(found.flags & EntryFlag.PUSHED),
+        bool(found.flags & EntryFlag.OFFLOADED),
         found.service_idx,
         found.backend_idx,
         found.idle_ticks,

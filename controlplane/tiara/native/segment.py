@@ -244,7 +244,9 @@ class Segment:
             ffi.from_buffer("uint64_t[]", backends),
             usage,
         )
-        return Usage(usage.live, usage.differ, usage.capacity, tuple(services), tuple(backends))
+        return Usage(
+            usage.live, usage.differ, usage.offloaded, usage.capacity, tuple(services), tuple(backends)
+        )
 
     def fill(self, first: int) -> float:
         """The share of slots in use, 0 to 1, of some thousand buckets spread from bucket ``first`` on."""

@@ -83,6 +83,7 @@ class NativeConnection:
     port: int
     state: State
     pushed: bool
+    offloaded: bool
     service_idx: int
     backend_idx: int
     idle_ticks: int
@@ -95,6 +96,7 @@ class Usage:
 
     live: int
     differ: int
+    offloaded: int
     capacity: int
     per_service: tuple[int, ...]
     per_backend: tuple[int, ...]

@@ -323,6 +323,7 @@ class Actuator:
             found.idle_ticks,
             found.expires_ticks,
             found.pushed,
+            found.offloaded,
             backend.forward.label if backend else "",
         )
 

@@ -5,15 +5,15 @@ from __future__ import annotations
 
 from tiara.domain.dataplane import BackendSpec
 from tiara.domain.errors import InvalidField
-from tiara.domain.layout import State, Status
+from tiara.domain.layout import State, Status, Verdict
 from tiara.domain.observed import ConnectionView, ExplanationView, SelectionView
-from tiara.domain.packet import PacketFlow, client_frame, outer_headers
+from tiara.domain.packet import TCP_FIN, TCP_RST, TCP_SYN, PacketFlow, client_frame, outer_headers
 from tiara.domain.verdicts import meaning
 from tiara.native import NativeError, Segment
 from tiara.native.explain import Explanation, NativeLookup
 from tiara.reconciler.actuator import Actuator
 
-_TIER_CPU = "cpu"
+_TIER_CPU, _TIER_CARD = "cpu", "card"
 
 
 def explain_packet(actuator: Actuator, packet: PacketFlow | bytes) -> ExplanationView:
@@ -41,7 +41,7 @@ def _view(actuator: Actuator, found: Explanation, live: bool) -> ExplanationView
         meaning=meaning(found.verdict),
         way=found.way,
         events=tuple(event.label for event in found.events),
-        tier=_TIER_CPU,
+        tier=_tier(found),
         generation=found.generation,
         dataplane_live=live,
         flow=PacketFlow(
@@ -61,6 +61,14 @@ def _view(actuator: Actuator, found: Explanation, live: bool) -> ExplanationView
         else None,
         frame=found.frame,
     )
+
+
+def _tier(found: Explanation) -> str:
+    """A card forwards what is in the midst of a connection that it has (docs/design/0016, R7)."""
+    before = found.lookup.before if found.lookup else None
+    flags = found.flow.tcp_flags if found.flow else 0
+    held = before is not None and before.offloaded and found.verdict is Verdict.FORWARDED
+    return _TIER_CARD if held and not flags & (TCP_SYN | TCP_FIN | TCP_RST) else _TIER_CPU
 
 
 def _backend(actuator: Actuator, idx: int | None) -> BackendSpec | None:

@@ -82,6 +82,7 @@ def statistics(found: Reading, usage: Usage | None) -> StatisticsView:
         usage.live if usage else 0,
         usage.capacity if usage else found.capacity,
         usage.differ if usage else 0,
+        usage.offloaded if usage else 0,
         {
             (slot.spec.service, slot.spec.frontend): _flow(
                 flows.service(slot.idx), usage and _at(usage.per_service, slot.idx)

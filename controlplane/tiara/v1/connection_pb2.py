@@ -27,7 +27,7 @@ from tiara.v1 import bounds_pb2 as tiara_dot_v1_dot_bounds__pb2
 from tiara.v1 import virtual_service_pb2 as tiara_dot_v1_dot_virtual__service__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19tiara/v1/connection.proto\x12\x08tiara.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x15tiara/v1/bounds.proto\x1a\x1etiara/v1/virtual_service.proto\"\xcb\x02\n\nConnection\x12$\n\x08protocol\x18\x01 \x01(\x0e\x32\x12.tiara.v1.Protocol\x12\x16\n\x0e\x63lient_address\x18\x02 \x01(\t\x12\x13\n\x0b\x63lient_port\x18\x03 \x01(\r\x12\x0f\n\x07\x61\x64\x64ress\x18\x04 \x01(\t\x12\x0c\n\x04port\x18\x05 \x01(\r\x12\x17\n\x0fvirtual_service\x18\x06 \x01(\t\x12\x0f\n\x07\x62\x61\x63kend\x18\x07 \x01(\t\x12(\n\x05state\x18\x08 \x01(\x0e\x32\x19.tiara.v1.ConnectionState\x12\'\n\x04idle\x18\t \x01(\x0b\x32\x19.google.protobuf.Duration\x12*\n\x07\x65xpires\x18\n \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x0e\n\x06pushed\x18\x0b \x01(\x08\x12\x12\n\nforwarding\x18\x0c \x01(\t\"\xc0\x01\n\x14GetConnectionRequest\x12,\n\x08protocol\x18\x01 \x01(\x0e\x32\x12.tiara.v1.ProtocolB\x06\xca\x8c\x19\x02\x08\x01\x12 \n\x0e\x63lient_address\x18\x02 \x01(\tB\x08\xca\x8c\x19\x04\x08\x01P\x03\x12!\n\x0b\x63lient_port\x18\x03 \x01(\rB\x0c\xca\x8c\x19\x08\x08\x01\x18\x01 \xff\xff\x03\x12\x19\n\x07\x61\x64\x64ress\x18\x04 \x01(\tB\x08\xca\x8c\x19\x04\x08\x01P\x03\x12\x1a\n\x04port\x18\x05 \x01(\rB\x0c\xca\x8c\x19\x08\x08\x01\x18\x01 \xff\xff\x03\"\xc7\x02\n\x16ListConnectionsRequest\x12\x19\n\tpage_size\x18\x01 \x01(\x05\x42\x06\xca\x8c\x19\x02\x18\x00\x12\x1b\n\npage_token\x18\x02 \x01(\tB\x07\xca\x8c\x19\x03(\x80\x08\x12\x38\n\x0fvirtual_service\x18\x03 \x01(\tB\x1f\xca\x8c\x19\x1bZ\x19virtualServices/{service}\x12=\n\x07\x62\x61\x63kend\x18\x04 \x01(\tB,\xca\x8c\x19(Z&backendPools/{pool}/backends/{backend}\x12\x1d\n\rclient_prefix\x18\x05 \x01(\tB\x06\xca\x8c\x19\x02(\x12\x12(\n\x05state\x18\x06 \x01(\x0e\x32\x19.tiara.v1.ConnectionState\x12\x33\n\x08min_idle\x18\x07 \x01(\x0b\x32\x19.google.protobuf.DurationB\x06\xca\x8c\x19\x02\x10\x01\"]\n\x17ListConnectionsResponse\x12)\n\x0b\x63onnections\x18\x01 \x03(\x0b\x32\x14.tiara.v1.Connection\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xc9\x02\n\x17WatchConnectionsRequest\x12\x38\n\x0fvirtual_service\x18\x01 \x01(\tB\x1f\xca\x8c\x19\x1bZ\x19virtualServices/{service}\x12=\n\x07\x62\x61\x63kend\x18\x02 \x01(\tB,\xca\x8c\x19(Z&backendPools/{pool}/backends/{backend}\x12\x1d\n\rclient_prefix\x18\x03 \x01(\tB\x06\xca\x8c\x19\x02(\x12\x12(\n\x05state\x18\x04 \x01(\x0e\x32\x19.tiara.v1.ConnectionState\x12\x33\n\x08min_idle\x18\x05 \x01(\x0b\x32\x19.google.protobuf.DurationB\x06\xca\x8c\x19\x02\x10\x01\x12\x37\n\x08interval\x18\x06 \x01(\x0b\x32\x19.google.protobuf.DurationB\n\xca\x8c\x19\x06\x38\x64@\xe0\xa7\x12\"\x9c\x01\n\x18WatchConnectionsResponse\x12#\n\x05\x61\x64\x64\x65\x64\x18\x01 \x03(\x0b\x32\x14.tiara.v1.Connection\x12%\n\x07\x63hanged\x18\x02 \x03(\x0b\x32\x14.tiara.v1.Connection\x12\"\n\x04gone\x18\x03 \x03(\x0b\x32\x14.tiara.v1.Connection\x12\x10\n\x08\x63omplete\x18\x04 \x01(\x08\"\xa5\x02\n\x17\x46lushConnectionsRequest\x12\x38\n\x0fvirtual_service\x18\x01 \x01(\tB\x1f\xca\x8c\x19\x1bZ\x19virtualServices/{service}\x12=\n\x07\x62\x61\x63kend\x18\x02 \x01(\tB,\xca\x8c\x19(Z&backendPools/{pool}/backends/{backend}\x12\x1d\n\rclient_prefix\x18\x03 \x01(\tB\x06\xca\x8c\x19\x02(\x12\x12(\n\x05state\x18\x04 \x01(\x0e\x32\x19.tiara.v1.ConnectionState\x12\x33\n\x08min_idle\x18\x05 \x01(\x0b\x32\x19.google.protobuf.DurationB\x06\xca\x8c\x19\x02\x10\x01\x12\x13\n\x03\x61ll\x18\x06 \x01(\x08\x42\x06\xca\x8c\x19\x02\x10\x01\"=\n\x18\x46lushConnectionsResponse\x12\x0f\n\x07removed\x18\x01 \x01(\x04\x12\x10\n\x08\x63omplete\x18\x02 \x01(\x08\"\xd9\x01\n\x0cPackedHeader\x12\x16\n\x06\x66ormat\x18\x01 \x01(\rB\x06\xca\x8c\x19\x02\x10\x01\x12\x1c\n\x0crecord_bytes\x18\x02 \x01(\rB\x06\xca\x8c\x19\x02\x10\x01\x12\x33\n\x08services\x18\x03 \x03(\x0b\x32\x17.tiara.v1.PackedServiceB\x08\xca\x8c\x19\x04\x30\x80\x80\x04\x12\x33\n\x08\x62\x61\x63kends\x18\x04 \x03(\x0b\x32\x17.tiara.v1.PackedBackendB\x08\xca\x8c\x19\x04\x30\x80\x80@\x12)\n\x0bon_conflict\x18\x05 \x01(\x0e\x32\x14.tiara.v1.OnConflict\"\x86\x01\n\rPackedService\x12:\n\x0fvirtual_service\x18\x01 \x01(\tB!\xca\x8c\x19\x1d\x08\x01Z\x19virtualServices/{service}\x12\x13\n\x03uid\x18\x02 \x01(\tB\x06\xca\x8c\x19\x02P\x02\x12$\n\x08\x66rontend\x18\x03 \x01(\x0b\x32\x12.tiara.v1.Frontend\"e\n\rPackedBackend\x12?\n\x07\x62\x61\x63kend\x18\x01 \x01(\tB.\xca\x8c\x19*\x08\x01Z&backendPools/{pool}/backends/{backend}\x12\x13\n\x03uid\x18\x02 \x01(\tB\x06\xca\x8c\x19\x02P\x02\"L\n\x0bPackedChunk\x12\"\n\x08sequence\x18\x01 \x01(\x04\x42\x10\xca\x8c\x19\x0c\x18\x01 \xff\xff\xff\xff\xff\xff\xff\xff\x7f\x12\x19\n\x07records\x18\x02 \x01(\x0c\x42\x08\xca\x8c\x19\x04(\x80\x80@\"}\n\x16PushConnectionsRequest\x12(\n\x06header\x18\x01 \x01(\x0b\x32\x16.tiara.v1.PackedHeaderH\x00\x12.\n\x05\x63hunk\x18\x02 \x01(\x0b\x32\x15.tiara.v1.PackedChunkB\x06\xca\x8c\x19\x02`\x01H\x00\x42\t\n\x07message\"f\n\x17PushConnectionsResponse\x12\x10\n\x08sequence\x18\x01 \x01(\x04\x12\x10\n\x08\x61\x63\x63\x65pted\x18\x02 \x01(\x04\x12\'\n\x08refusals\x18\x03 \x03(\x0b\x32\x15.tiara.v1.PushRefusal\"I\n\x0bPushRefusal\x12\r\n\x05index\x18\x01 \x01(\r\x12+\n\x06reason\x18\x02 \x01(\x0e\x32\x1b.tiara.v1.PushRefusalReason\"0\n\x16\x44umpConnectionsRequest\x12\x16\n\x06\x66ormat\x18\x01 \x01(\rB\x06\xca\x8c\x19\x02\x10\x01\"\xb4\x01\n\x17\x44umpConnectionsResponse\x12(\n\x06header\x18\x01 \x01(\x0b\x32\x16.tiara.v1.PackedHeaderH\x00\x12&\n\x05\x63hunk\x18\x02 \x01(\x0b\x32\x15.tiara.v1.PackedChunkH\x00\x12*\n\x07trailer\x18\x03 \x01(\x0b\x32\x17.tiara.v1.PackedTrailerH\x00\x12\x10\n\x08progress\x18\x04 \x01(\x01\x42\t\n\x07message\"c\n\rPackedTrailer\x12\x0f\n\x07records\x18\x01 \x01(\x04\x12\x0e\n\x06\x63hunks\x18\x02 \x01(\x04\x12\x10\n\x08\x63omplete\x18\x03 \x01(\x08\x12\x0f\n\x07problem\x18\x04 \x01(\t\x12\x0e\n\x06passes\x18\x05 \x01(\r*\xa7\x01\n\x0f\x43onnectionState\x12 \n\x1c\x43ONNECTION_STATE_UNSPECIFIED\x10\x00\x12\x18\n\x14\x43ONNECTION_STATE_NEW\x10\x01\x12 \n\x1c\x43ONNECTION_STATE_ESTABLISHED\x10\x02\x12\x1c\n\x18\x43ONNECTION_STATE_CLOSING\x10\x03\x12\x18\n\x14\x43ONNECTION_STATE_UDP\x10\x04*X\n\nOnConflict\x12\x1b\n\x17ON_CONFLICT_UNSPECIFIED\x10\x00\x12\x14\n\x10ON_CONFLICT_KEEP\x10\x01\x12\x17\n\x13ON_CONFLICT_REPLACE\x10\x02*x\n\x11PushRefusalReason\x12#\n\x1fPUSH_REFUSAL_REASON_UNSPECIFIED\x10\x00\x12\x1c\n\x18PUSH_REFUSAL_REASON_FULL\x10\x01\x12 \n\x1cPUSH_REFUSAL_REASON_CONFLICT\x10\x02\x32\xa0\x04\n\x11\x43onnectionService\x12Z\n\x0fPushConnections\x12 .tiara.v1.PushConnectionsRequest\x1a!.tiara.v1.PushConnectionsResponse(\x01\x30\x01\x12X\n\x0f\x44umpConnections\x12 .tiara.v1.DumpConnectionsRequest\x1a!.tiara.v1.DumpConnectionsResponse0\x01\x12\x45\n\rGetConnection\x12\x1e.tiara.v1.GetConnectionRequest\x1a\x14.tiara.v1.Connection\x12V\n\x0fListConnections\x12 .tiara.v1.ListConnectionsRequest\x1a!.tiara.v1.ListConnectionsResponse\x12[\n\x10WatchConnections\x12!.tiara.v1.WatchConnectionsRequest\x1a\".tiara.v1.WatchConnectionsResponse0\x01\x12Y\n\x10\x46lushConnections\x12!.tiara.v1.FlushConnectionsRequest\x1a\".tiara.v1.FlushConnectionsResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19tiara/v1/connection.proto\x12\x08tiara.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x15tiara/v1/bounds.proto\x1a\x1etiara/v1/virtual_service.proto\"\xde\x02\n\nConnection\x12$\n\x08protocol\x18\x01 \x01(\x0e\x32\x12.tiara.v1.Protocol\x12\x16\n\x0e\x63lient_address\x18\x02 \x01(\t\x12\x13\n\x0b\x63lient_port\x18\x03 \x01(\r\x12\x0f\n\x07\x61\x64\x64ress\x18\x04 \x01(\t\x12\x0c\n\x04port\x18\x05 \x01(\r\x12\x17\n\x0fvirtual_service\x18\x06 \x01(\t\x12\x0f\n\x07\x62\x61\x63kend\x18\x07 \x01(\t\x12(\n\x05state\x18\x08 \x01(\x0e\x32\x19.tiara.v1.ConnectionState\x12\'\n\x04idle\x18\t \x01(\x0b\x32\x19.google.protobuf.Duration\x12*\n\x07\x65xpires\x18\n \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x0e\n\x06pushed\x18\x0b \x01(\x08\x12\x12\n\nforwarding\x18\x0c \x01(\t\x12\x11\n\toffloaded\x18\r \x01(\x08\"\xc0\x01\n\x14GetConnectionRequest\x12,\n\x08protocol\x18\x01 \x01(\x0e\x32\x12.tiara.v1.ProtocolB\x06\xca\x8c\x19\x02\x08\x01\x12 \n\x0e\x63lient_address\x18\x02 \x01(\tB\x08\xca\x8c\x19\x04\x08\x01P\x03\x12!\n\x0b\x63lient_port\x18\x03 \x01(\rB\x0c\xca\x8c\x19\x08\x08\x01\x18\x01 \xff\xff\x03\x12\x19\n\x07\x61\x64\x64ress\x18\x04 \x01(\tB\x08\xca\x8c\x19\x04\x08\x01P\x03\x12\x1a\n\x04port\x18\x05 \x01(\rB\x0c\xca\x8c\x19\x08\x08\x01\x18\x01 \xff\xff\x03\"\xc7\x02\n\x16ListConnectionsRequest\x12\x19\n\tpage_size\x18\x01 \x01(\x05\x42\x06\xca\x8c\x19\x02\x18\x00\x12\x1b\n\npage_token\x18\x02 \x01(\tB\x07\xca\x8c\x19\x03(\x80\x08\x12\x38\n\x0fvirtual_service\x18\x03 \x01(\tB\x1f\xca\x8c\x19\x1bZ\x19virtualServices/{service}\x12=\n\x07\x62\x61\x63kend\x18\x04 \x01(\tB,\xca\x8c\x19(Z&backendPools/{pool}/backends/{backend}\x12\x1d\n\rclient_prefix\x18\x05 \x01(\tB\x06\xca\x8c\x19\x02(\x12\x12(\n\x05state\x18\x06 \x01(\x0e\x32\x19.tiara.v1.ConnectionState\x12\x33\n\x08min_idle\x18\x07 \x01(\x0b\x32\x19.google.protobuf.DurationB\x06\xca\x8c\x19\x02\x10\x01\"]\n\x17ListConnectionsResponse\x12)\n\x0b\x63onnections\x18\x01 \x03(\x0b\x32\x14.tiara.v1.Connection\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xc9\x02\n\x17WatchConnectionsRequest\x12\x38\n\x0fvirtual_service\x18\x01 \x01(\tB\x1f\xca\x8c\x19\x1bZ\x19virtualServices/{service}\x12=\n\x07\x62\x61\x63kend\x18\x02 \x01(\tB,\xca\x8c\x19(Z&backendPools/{pool}/backends/{backend}\x12\x1d\n\rclient_prefix\x18\x03 \x01(\tB\x06\xca\x8c\x19\x02(\x12\x12(\n\x05state\x18\x04 \x01(\x0e\x32\x19.tiara.v1.ConnectionState\x12\x33\n\x08min_idle\x18\x05 \x01(\x0b\x32\x19.google.protobuf.DurationB\x06\xca\x8c\x19\x02\x10\x01\x12\x37\n\x08interval\x18\x06 \x01(\x0b\x32\x19.google.protobuf.DurationB\n\xca\x8c\x19\x06\x38\x64@\xe0\xa7\x12\"\x9c\x01\n\x18WatchConnectionsResponse\x12#\n\x05\x61\x64\x64\x65\x64\x18\x01 \x03(\x0b\x32\x14.tiara.v1.Connection\x12%\n\x07\x63hanged\x18\x02 \x03(\x0b\x32\x14.tiara.v1.Connection\x12\"\n\x04gone\x18\x03 \x03(\x0b\x32\x14.tiara.v1.Connection\x12\x10\n\x08\x63omplete\x18\x04 \x01(\x08\"\xa5\x02\n\x17\x46lushConnectionsRequest\x12\x38\n\x0fvirtual_service\x18\x01 \x01(\tB\x1f\xca\x8c\x19\x1bZ\x19virtualServices/{service}\x12=\n\x07\x62\x61\x63kend\x18\x02 \x01(\tB,\xca\x8c\x19(Z&backendPools/{pool}/backends/{backend}\x12\x1d\n\rclient_prefix\x18\x03 \x01(\tB\x06\xca\x8c\x19\x02(\x12\x12(\n\x05state\x18\x04 \x01(\x0e\x32\x19.tiara.v1.ConnectionState\x12\x33\n\x08min_idle\x18\x05 \x01(\x0b\x32\x19.google.protobuf.DurationB\x06\xca\x8c\x19\x02\x10\x01\x12\x13\n\x03\x61ll\x18\x06 \x01(\x08\x42\x06\xca\x8c\x19\x02\x10\x01\"=\n\x18\x46lushConnectionsResponse\x12\x0f\n\x07removed\x18\x01 \x01(\x04\x12\x10\n\x08\x63omplete\x18\x02 \x01(\x08\"\xd9\x01\n\x0cPackedHeader\x12\x16\n\x06\x66ormat\x18\x01 \x01(\rB\x06\xca\x8c\x19\x02\x10\x01\x12\x1c\n\x0crecord_bytes\x18\x02 \x01(\rB\x06\xca\x8c\x19\x02\x10\x01\x12\x33\n\x08services\x18\x03 \x03(\x0b\x32\x17.tiara.v1.PackedServiceB\x08\xca\x8c\x19\x04\x30\x80\x80\x04\x12\x33\n\x08\x62\x61\x63kends\x18\x04 \x03(\x0b\x32\x17.tiara.v1.PackedBackendB\x08\xca\x8c\x19\x04\x30\x80\x80@\x12)\n\x0bon_conflict\x18\x05 \x01(\x0e\x32\x14.tiara.v1.OnConflict\"\x86\x01\n\rPackedService\x12:\n\x0fvirtual_service\x18\x01 \x01(\tB!\xca\x8c\x19\x1d\x08\x01Z\x19virtualServices/{service}\x12\x13\n\x03uid\x18\x02 \x01(\tB\x06\xca\x8c\x19\x02P\x02\x12$\n\x08\x66rontend\x18\x03 \x01(\x0b\x32\x12.tiara.v1.Frontend\"e\n\rPackedBackend\x12?\n\x07\x62\x61\x63kend\x18\x01 \x01(\tB.\xca\x8c\x19*\x08\x01Z&backendPools/{pool}/backends/{backend}\x12\x13\n\x03uid\x18\x02 \x01(\tB\x06\xca\x8c\x19\x02P\x02\"L\n\x0bPackedChunk\x12\"\n\x08sequence\x18\x01 \x01(\x04\x42\x10\xca\x8c\x19\x0c\x18\x01 \xff\xff\xff\xff\xff\xff\xff\xff\x7f\x12\x19\n\x07records\x18\x02 \x01(\x0c\x42\x08\xca\x8c\x19\x04(\x80\x80@\"}\n\x16PushConnectionsRequest\x12(\n\x06header\x18\x01 \x01(\x0b\x32\x16.tiara.v1.PackedHeaderH\x00\x12.\n\x05\x63hunk\x18\x02 \x01(\x0b\x32\x15.tiara.v1.PackedChunkB\x06\xca\x8c\x19\x02`\x01H\x00\x42\t\n\x07message\"f\n\x17PushConnectionsResponse\x12\x10\n\x08sequence\x18\x01 \x01(\x04\x12\x10\n\x08\x61\x63\x63\x65pted\x18\x02 \x01(\x04\x12\'\n\x08refusals\x18\x03 \x03(\x0b\x32\x15.tiara.v1.PushRefusal\"I\n\x0bPushRefusal\x12\r\n\x05index\x18\x01 \x01(\r\x12+\n\x06reason\x18\x02 \x01(\x0e\x32\x1b.tiara.v1.PushRefusalReason\"0\n\x16\x44umpConnectionsRequest\x12\x16\n\x06\x66ormat\x18\x01 \x01(\rB\x06\xca\x8c\x19\x02\x10\x01\"\xb4\x01\n\x17\x44umpConnectionsResponse\x12(\n\x06header\x18\x01 \x01(\x0b\x32\x16.tiara.v1.PackedHeaderH\x00\x12&\n\x05\x63hunk\x18\x02 \x01(\x0b\x32\x15.tiara.v1.PackedChunkH\x00\x12*\n\x07trailer\x18\x03 \x01(\x0b\x32\x17.tiara.v1.PackedTrailerH\x00\x12\x10\n\x08progress\x18\x04 \x01(\x01\x42\t\n\x07message\"c\n\rPackedTrailer\x12\x0f\n\x07records\x18\x01 \x01(\x04\x12\x0e\n\x06\x63hunks\x18\x02 \x01(\x04\x12\x10\n\x08\x63omplete\x18\x03 \x01(\x08\x12\x0f\n\x07problem\x18\x04 \x01(\t\x12\x0e\n\x06passes\x18\x05 \x01(\r*\xa7\x01\n\x0f\x43onnectionState\x12 \n\x1c\x43ONNECTION_STATE_UNSPECIFIED\x10\x00\x12\x18\n\x14\x43ONNECTION_STATE_NEW\x10\x01\x12 \n\x1c\x43ONNECTION_STATE_ESTABLISHED\x10\x02\x12\x1c\n\x18\x43ONNECTION_STATE_CLOSING\x10\x03\x12\x18\n\x14\x43ONNECTION_STATE_UDP\x10\x04*X\n\nOnConflict\x12\x1b\n\x17ON_CONFLICT_UNSPECIFIED\x10\x00\x12\x14\n\x10ON_CONFLICT_KEEP\x10\x01\x12\x17\n\x13ON_CONFLICT_REPLACE\x10\x02*x\n\x11PushRefusalReason\x12#\n\x1fPUSH_REFUSAL_REASON_UNSPECIFIED\x10\x00\x12\x1c\n\x18PUSH_REFUSAL_REASON_FULL\x10\x01\x12 \n\x1cPUSH_REFUSAL_REASON_CONFLICT\x10\x02\x32\xa0\x04\n\x11\x43onnectionService\x12Z\n\x0fPushConnections\x12 .tiara.v1.PushConnectionsRequest\x1a!.tiara.v1.PushConnectionsResponse(\x01\x30\x01\x12X\n\x0f\x44umpConnections\x12 .tiara.v1.DumpConnectionsRequest\x1a!.tiara.v1.DumpConnectionsResponse0\x01\x12\x45\n\rGetConnection\x12\x1e.tiara.v1.GetConnectionRequest\x1a\x14.tiara.v1.Connection\x12V\n\x0fListConnections\x12 .tiara.v1.ListConnectionsRequest\x1a!.tiara.v1.ListConnectionsResponse\x12[\n\x10WatchConnections\x12!.tiara.v1.WatchConnectionsRequest\x1a\".tiara.v1.WatchConnectionsResponse0\x01\x12Y\n\x10\x46lushConnections\x12!.tiara.v1.FlushConnectionsRequest\x1a\".tiara.v1.FlushConnectionsResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -100,48 +100,48 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_PUSHCONNECTIONSREQUEST'].fields_by_name['chunk']._serialized_options = b'\312\214\031\002`\001'
   _globals['_DUMPCONNECTIONSREQUEST'].fields_by_name['format']._loaded_options = None
   _globals['_DUMPCONNECTIONSREQUEST'].fields_by_name['format']._serialized_options = b'\312\214\031\002\020\001'
-  _globals['_CONNECTIONSTATE']._serialized_start=3109
-  _globals['_CONNECTIONSTATE']._serialized_end=3276
-  _globals['_ONCONFLICT']._serialized_start=3278
-  _globals['_ONCONFLICT']._serialized_end=3366
-  _globals['_PUSHREFUSALREASON']._serialized_start=3368
-  _globals['_PUSHREFUSALREASON']._serialized_end=3488
+  _globals['_CONNECTIONSTATE']._serialized_start=3128
+  _globals['_CONNECTIONSTATE']._serialized_end=3295
+  _globals['_ONCONFLICT']._serialized_start=3297
+  _globals['_ONCONFLICT']._serialized_end=3385
+  _globals['_PUSHREFUSALREASON']._serialized_start=3387
+  _globals['_PUSHREFUSALREASON']._serialized_end=3507
   _globals['_CONNECTION']._serialized_start=127
-  _globals['_CONNECTION']._serialized_end=458
-  _globals['_GETCONNECTIONREQUEST']._serialized_start=461
-  _globals['_GETCONNECTIONREQUEST']._serialized_end=653
-  _globals['_LISTCONNECTIONSREQUEST']._serialized_start=656
-  _globals['_LISTCONNECTIONSREQUEST']._serialized_end=983
-  _globals['_LISTCONNECTIONSRESPONSE']._serialized_start=985
-  _globals['_LISTCONNECTIONSRESPONSE']._serialized_end=1078
-  _globals['_WATCHCONNECTIONSREQUEST']._serialized_start=1081
-  _globals['_WATCHCONNECTIONSREQUEST']._serialized_end=1410
-  _globals['_WATCHCONNECTIONSRESPONSE']._serialized_start=1413
-  _globals['_WATCHCONNECTIONSRESPONSE']._serialized_end=1569
-  _globals['_FLUSHCONNECTIONSREQUEST']._serialized_start=1572
-  _globals['_FLUSHCONNECTIONSREQUEST']._serialized_end=1865
-  _globals['_FLUSHCONNECTIONSRESPONSE']._serialized_start=1867
-  _globals['_FLUSHCONNECTIONSRESPONSE']._serialized_end=1928
-  _globals['_PACKEDHEADER']._serialized_start=1931
-  _globals['_PACKEDHEADER']._serialized_end=2148
-  _globals['_PACKEDSERVICE']._serialized_start=2151
-  _globals['_PACKEDSERVICE']._serialized_end=2285
-  _globals['_PACKEDBACKEND']._serialized_start=2287
-  _globals['_PACKEDBACKEND']._serialized_end=2388
-  _globals['_PACKEDCHUNK']._serialized_start=2390
-  _globals['_PACKEDCHUNK']._serialized_end=2466
-  _globals['_PUSHCONNECTIONSREQUEST']._serialized_start=2468
-  _globals['_PUSHCONNECTIONSREQUEST']._serialized_end=2593
-  _globals['_PUSHCONNECTIONSRESPONSE']._serialized_start=2595
-  _globals['_PUSHCONNECTIONSRESPONSE']._serialized_end=2697
-  _globals['_PUSHREFUSAL']._serialized_start=2699
-  _globals['_PUSHREFUSAL']._serialized_end=2772
-  _globals['_DUMPCONNECTIONSREQUEST']._serialized_start=2774
-  _globals['_DUMPCONNECTIONSREQUEST']._serialized_end=2822
-  _globals['_DUMPCONNECTIONSRESPONSE']._serialized_start=2825
-  _globals['_DUMPCONNECTIONSRESPONSE']._serialized_end=3005
-  _globals['_PACKEDTRAILER']._serialized_start=3007
-  _globals['_PACKEDTRAILER']._serialized_end=3106
-  _globals['_CONNECTIONSERVICE']._serialized_start=3491
-  _globals['_CONNECTIONSERVICE']._serialized_end=4035
+  _globals['_CONNECTION']._serialized_end=477
+  _globals['_GETCONNECTIONREQUEST']._serialized_start=480
+  _globals['_GETCONNECTIONREQUEST']._serialized_end=672
+  _globals['_LISTCONNECTIONSREQUEST']._serialized_start=675
+  _globals['_LISTCONNECTIONSREQUEST']._serialized_end=1002
+  _globals['_LISTCONNECTIONSRESPONSE']._serialized_start=1004
+  _globals['_LISTCONNECTIONSRESPONSE']._serialized_end=1097
+  _globals['_WATCHCONNECTIONSREQUEST']._serialized_start=1100
+  _globals['_WATCHCONNECTIONSREQUEST']._serialized_end=1429
+  _globals['_WATCHCONNECTIONSRESPONSE']._serialized_start=1432
+  _globals['_WATCHCONNECTIONSRESPONSE']._serialized_end=1588
+  _globals['_FLUSHCONNECTIONSREQUEST']._serialized_start=1591
+  _globals['_FLUSHCONNECTIONSREQUEST']._serialized_end=1884
+  _globals['_FLUSHCONNECTIONSRESPONSE']._serialized_start=1886
+  _globals['_FLUSHCONNECTIONSRESPONSE']._serialized_end=1947
+  _globals['_PACKEDHEADER']._serialized_start=1950
+  _globals['_PACKEDHEADER']._serialized_end=2167
+  _globals['_PACKEDSERVICE']._serialized_start=2170
+  _globals['_PACKEDSERVICE']._serialized_end=2304
+  _globals['_PACKEDBACKEND']._serialized_start=2306
+  _globals['_PACKEDBACKEND']._serialized_end=2407
+  _globals['_PACKEDCHUNK']._serialized_start=2409
+  _globals['_PACKEDCHUNK']._serialized_end=2485
+  _globals['_PUSHCONNECTIONSREQUEST']._serialized_start=2487
+  _globals['_PUSHCONNECTIONSREQUEST']._serialized_end=2612
+  _globals['_PUSHCONNECTIONSRESPONSE']._serialized_start=2614
+  _globals['_PUSHCONNECTIONSRESPONSE']._serialized_end=2716
+  _globals['_PUSHREFUSAL']._serialized_start=2718
+  _globals['_PUSHREFUSAL']._serialized_end=2791
+  _globals['_DUMPCONNECTIONSREQUEST']._serialized_start=2793
+  _globals['_DUMPCONNECTIONSREQUEST']._serialized_end=2841
+  _globals['_DUMPCONNECTIONSRESPONSE']._serialized_start=2844
+  _globals['_DUMPCONNECTIONSRESPONSE']._serialized_end=3024
+  _globals['_PACKEDTRAILER']._serialized_start=3026
+  _globals['_PACKEDTRAILER']._serialized_end=3125
+  _globals['_CONNECTIONSERVICE']._serialized_start=3510
+  _globals['_CONNECTIONSERVICE']._serialized_end=4054
 # @@protoc_insertion_point(module_scope)

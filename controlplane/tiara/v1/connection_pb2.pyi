@@ -119,6 +119,7 @@ class Connection(_message.Message):
     EXPIRES_FIELD_NUMBER: _builtins.int
     PUSHED_FIELD_NUMBER: _builtins.int
     FORWARDING_FIELD_NUMBER: _builtins.int
+    OFFLOADED_FIELD_NUMBER: _builtins.int
     protocol: _virtual_service_pb2.Protocol.ValueType
     """Unspecified never occurs."""
     client_address: _builtins.str
@@ -138,10 +139,12 @@ class Connection(_message.Message):
     pushed: _builtins.bool
     """True: put there by PushConnections and not met by a packet yet."""
     forwarding: _builtins.str
-    """How its packets travel: "l2" or "vxlan"."""
+    """How its packets travel: "l2", "vxlan" or "ipip"."""
+    offloaded: _builtins.bool
+    """True: an offload card may have it and forward its packets."""
     @_builtins.property
     def idle(self) -> _duration_pb2.Duration:
-        """Since its last packet, in whole ticks of 1 s."""
+        """Since its last packet that the CPU handled, in whole ticks of 1 s."""
 
     @_builtins.property
     def expires(self) -> _duration_pb2.Duration:
@@ -162,10 +165,11 @@ class Connection(_message.Message):
         expires: _duration_pb2.Duration | None = ...,
         pushed: _builtins.bool = ...,
         forwarding: _builtins.str = ...,
+        offloaded: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["expires", b"expires", "idle", b"idle"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "backend", b"backend", "client_address", b"client_address", "client_port", b"client_port", "expires", b"expires", "forwarding", b"forwarding", "idle", b"idle", "port", b"port", "protocol", b"protocol", "pushed", b"pushed", "state", b"state", "virtual_service", b"virtual_service"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "backend", b"backend", "client_address", b"client_address", "client_port", b"client_port", "expires", b"expires", "forwarding", b"forwarding", "idle", b"idle", "offloaded", b"offloaded", "port", b"port", "protocol", b"protocol", "pushed", b"pushed", "state", b"state", "virtual_service", b"virtual_service"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

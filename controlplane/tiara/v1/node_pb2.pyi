@@ -271,6 +271,7 @@ class Statistics(_message.Message):
     SERVICES_FIELD_NUMBER: _builtins.int
     BACKENDS_FIELD_NUMBER: _builtins.int
     WORKERS_FIELD_NUMBER: _builtins.int
+    OFFLOADED_CONNECTIONS_FIELD_NUMBER: _builtins.int
     rx_packets: _builtins.int
     """Frames received by workers."""
     rx_bytes: _builtins.int
@@ -287,6 +288,8 @@ class Statistics(_message.Message):
     """Live connections whose backend is not the one the selection table would choose today; 0 unless
     counted.
     """
+    offloaded_connections: _builtins.int
+    """Live connections that an offload card may have; 0 unless counted."""
     @_builtins.property
     def verdicts(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]:
         """Packets by what became of them; names as in the metrics: "forwarded", "no_service" ..."""
@@ -322,10 +325,11 @@ class Statistics(_message.Message):
         services: _abc.Iterable[Global___ServiceStatistics] | None = ...,
         backends: _abc.Iterable[Global___BackendStatistics] | None = ...,
         workers: _abc.Iterable[Global___WorkerStatistics] | None = ...,
+        offloaded_connections: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["backends", b"backends", "connection_capacity", b"connection_capacity", "connections", b"connections", "differ_from_selection", b"differ_from_selection", "events", b"events", "rx_bytes", b"rx_bytes", "rx_packets", b"rx_packets", "services", b"services", "tx_bytes", b"tx_bytes", "tx_packets", b"tx_packets", "verdicts", b"verdicts", "workers", b"workers"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["backends", b"backends", "connection_capacity", b"connection_capacity", "connections", b"connections", "differ_from_selection", b"differ_from_selection", "events", b"events", "offloaded_connections", b"offloaded_connections", "rx_bytes", b"rx_bytes", "rx_packets", b"rx_packets", "services", b"services", "tx_bytes", b"tx_bytes", "tx_packets", b"tx_packets", "verdicts", b"verdicts", "workers", b"workers"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

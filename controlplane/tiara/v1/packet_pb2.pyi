@@ -157,7 +157,7 @@ class ExplainPacketResponse(_message.Message):
     way: Global___PacketWay.ValueType
     """How it leaves the data plane."""
     tier: _builtins.str
-    """Who handles it: "cpu"."""
+    """Who handles it: "cpu", or "card": its connection is in the offload card, which most likely does."""
     generation: _builtins.int
     """The generation that was asked; 0: none has been published."""
     dataplane_live: _builtins.bool

@@ -239,11 +239,13 @@ enum tiara_status tiara_connections_list(struct tiara_handle *handle, uint64_t *
 					 uint32_t *cnt, struct tiara_error *error);
 /*
  * Counts live connections by scanning the table. per_service[service_max], per_backend[backend_max],
- * either may be NULL. differ: how many connections sit elsewhere than today's selection table says.
+ * either may be NULL. differ: how many connections sit elsewhere than today's selection table says;
+ * offloaded: how many a card may have.
  */
 struct tiara_usage {
 	uint64_t live;
 	uint64_t differ;
+	uint64_t offloaded;
 	uint64_t capacity;
 };
 enum tiara_status tiara_connections_count(struct tiara_handle *handle, uint64_t *per_service,

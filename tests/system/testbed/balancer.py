@@ -106,9 +106,11 @@ class Balancer:
         self.topology.stop(key, signal.SIGKILL)
         return pid
 
-    def signal(self, key: str, sig: signal.Signals) -> None:
-        """Sends a signal to a daemon."""
-        os.kill(self.topology.process(key).pid, sig)
+    def signal(self, key: str, sig: signal.Signals) -> int:
+        """Sends a signal to a daemon; returns its pid."""
+        pid = self.topology.process(key).pid
+        os.kill(pid, sig)
+        return pid
 
     def segments(self) -> list[Path]:
         """The segment's file."""

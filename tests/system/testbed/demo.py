@@ -47,6 +47,7 @@ PROBE_PORTS = range(52000, 52000 + PROBES)
 SIDE_ROUNDS = 3
 SIDE = (UDP_TARGET[0], UDP_PORTS[1])
 DISAGREE_MIN = 0.20
+CARD_SHARE_MIN = 0.8
 WEB, ECHO = "web", "echo"
 ADDED, DRAINED, KILLED, PINNED = "b4", "b2", "b3", "b2"
 
@@ -55,7 +56,7 @@ ADDED, DRAINED, KILLED, PINNED = "b4", "b2", "b3", "b2"
 class Demo:
     """The steps, in order, on one testbed.
 
-    `check_port` 0 is without health checks. `broken` collects the flows that broke and should not have.
+    `check_port` 0 is without health checks, `card` with an offload card. `broken` collects the flows that broke and should not have.
     """
 
     balancer: Balancer
@@ -63,6 +64,7 @@ class Demo:
     hold_s: float = 2.0
     show: Callable[[str], None] = print
     check_port: int = HTTP_PORT
+    card: bool = False
     rows: list[Row] = field(default_factory=list)
     broken: list[str] = field(default_factory=list)
     summary: dict[str, object] = field(default_factory=dict)
@@ -76,12 +78,16 @@ class Demo:
         """All steps and the closing block."""
         self.show(screen.title())
         self.step("traffic", self.start_traffic)
+        if self.card:
+            self.step("into the card", self.see_card_fill)
         self.step(f"add backend {ADDED}", self.add_backend)
         self.step("plan, apply", self.plan_and_apply)
         self.step("roll back", self.roll_back)
         self.step(f"drain {DRAINED}", self.drain_backend)
         self.step(f"kill server {KILLED}", self.kill_server)
         self.step("delete, re-create", self.recreate)
+        if self.card:
+            self.step("card loses power", self.cycle_card)
         self.step("kill -9 ctrl plane", self.kill_controlplane)
         self.step("kill -9 data plane", self.kill_dataplane)
         self.step(f"push {PUSHED_FLOWS}", self.push)
@@ -220,6 +226,32 @@ class Demo:
             lambda: self.balancer.statistics(count=False).verdicts["no_service"] > before,
         )
 
+    def see_card_fill(self) -> None:
+        """Connections that have shown a second packet are forwarded by the card."""
+        self.cli("tiara stats --count")
+        self.wait_for_offers(0)
+        self._note = f"{self.balancer.statistics().offloaded_connections:,} connections in the card"
+
+    def cycle_card(self) -> None:
+        """All that it had is gone; packets come up, and connections move up into it again."""
+        before = self.balancer.statistics(count=False).events
+        pid = self.balancer.signal(DATAPLANE, signal.SIGUSR1)
+        self._command = f"kill -USR1 {pid}"
+        self.balancer.wait_for(
+            "the card's reset to be noticed",
+            lambda: self.balancer.statistics(count=False).events["card_reset"] > before["card_reset"],
+        )
+        self.wait_for_offers(before["card_offered"])
+        self._note = f"{self.balancer.statistics().offloaded_connections:,} connections in the card again"
+
+    def wait_for_offers(self, before: int) -> None:
+        """Until most of the held flows have been given to the card since it counted `before` of them."""
+        wanted = before + CARD_SHARE_MIN * self.traffic.report().held
+        self.balancer.wait_for(
+            "connections to move up into the card",
+            lambda: self.balancer.statistics(count=False).events["card_offered"] >= wanted,
+        )
+
     def kill_controlplane(self) -> None:
         """Packets do not notice; the new one adopts the segment and rewrites nothing that is equal."""
         differ = self.assert_disagreement()
@@ -296,6 +328,8 @@ class Demo:
         self.show(f"table   {used} | verdicts: {shown}")
         self.show(f"plan    {self.summary['plan']}")
         self.show(f"restart data plane: first packet forwarded {self._first_forward_ms} ms after its start")
+        if self.card:
+            self.show(self.tiers_line(statistics))
         self.show(self.connection_line())
         self.summary["longest_pause_ms"] = self.longest_pause_ms
         self.summary["share"] = dict(share)
@@ -316,6 +350,15 @@ class Demo:
                     f"{backend} {100 * share[backend] / total:.1f} % (want {100 * each.wanted_share:.1f})"
                 )
         return f"share   {'  '.join(parts)}"
+
+    def tiers_line(self, statistics: node_pb2.Statistics) -> str:
+        """Who forwarded how many packets."""
+        card, cpu = (statistics.verdicts[name] for name in ("forwarded_by_card", "forwarded"))
+        if card < CARD_SHARE_MIN * cpu:
+            raise TestbedError(f"the card forwarded only {card:,} packets, the CPU {cpu:,}")
+        self.summary["tiers"] = {"card": card, "cpu": cpu}
+        inside = f"{statistics.offloaded_connections:,} connections in the card"
+        return f"tiers   card {card:,} packets ({card / (card + cpu):.0%})  cpu {cpu:,} | {inside}"
 
     def connection_line(self) -> str:
         """One held connection, as the CLI shows it."""
@@ -362,6 +405,12 @@ def _arguments() -> argparse.Namespace:
         "--io", choices=["af_packet", "af_xdp"], default="af_packet", help="how DPDK gets packets"
     )
     parser.add_argument("--workers", type=int, default=1, metavar="N", help="packet workers [1]")
+    parser.add_argument(
+        "--card",
+        default="none",
+        metavar="sim",
+        help="with a simulated offload card; sim:LIBRARY: another [none]",
+    )
     parser.add_argument("--keep", action="store_true", help="leave everything up, with its traffic")
     parser.add_argument("--stop", action="store_true", help="end what --keep left up")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the steps there too")
@@ -377,8 +426,9 @@ def _end(signum: int, frame: FrameType | None) -> None:
 
 
 def _run(arguments: argparse.Namespace, name: str) -> int:
-    with testbed(name, arguments.io, workers=arguments.workers) as (balancer, traffic):
-        demo = Demo(balancer, traffic, arguments.hold)
+    sizes = {**SIZES, "card": arguments.card}
+    with testbed(name, arguments.io, sizes, workers=arguments.workers) as (balancer, traffic):
+        demo = Demo(balancer, traffic, arguments.hold, card=arguments.card != "none")
         demo.run()
         if arguments.json:
             screen.write_json(arguments.json, demo.rows, demo.summary)
