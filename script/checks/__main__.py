@@ -14,7 +14,21 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 
-from . import arrows, contract, form, generated, groups, links, lint, mutants, pages, plan, spdx, tokens, types
+from . import (
+    arrows,
+    contract,
+    form,
+    generated,
+    groups,
+    links,
+    lint,
+    mutants,
+    pages,
+    plan,
+    spdx,
+    tokens,
+    types,
+)
 from .tree import Result, Tree
 
 # The slow ones first: two run at a time.
