@@ -30,7 +30,7 @@ from pathlib import Path
 from queue import SimpleQueue
 
 ROOT = Path(__file__).resolve().parents[2]
-SECONDS = 150
+SECONDS = 300
 """A test that takes longer hangs, and that is red too."""
 COPIES = 2
 OPTIONS = {
