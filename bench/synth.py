@@ -95,10 +95,11 @@ def measure() -> Iterator[Row]:
             yield {"id": ID, "params": of, "unit": LEVELS, "values": [one.levels]}
 
 
-def synthesize(top: str, parameters: dict[str, int], folder: Path = RTL) -> dict[str, Figures]:
-    """Each module below top by its name; RefusedError where the design is not sound."""
+def inspect(top: str, parameters: dict[str, int], folder: Path = RTL) -> Path:
+    """Reads a design, and refuses it if it is not sound. The folder that it is in then, as sound.il."""
     work = BUILD / top
-    work.mkdir(parents=True, exist_ok=True)
+    shutil.rmtree(work, ignore_errors=True)
+    work.mkdir(parents=True)
     for source in (*RTL.glob("*.sv"), *folder.glob("*.sv")):
         shutil.copy(source, work)
     given = " ".join(f"-G {name}={value}" for name, value in parameters.items())
@@ -106,11 +107,19 @@ def synthesize(top: str, parameters: dict[str, int], folder: Path = RTL) -> dict
     _yosys(
         work,
         f"read_slang -j 1 --ignore-assertions --keep-hierarchy -y . -Y .sv {given} --top {top} {files}",
-        f"hierarchy -check -top {top}",
-        "proc",
-        # Across modules too: a loop, or a driver on either side of a port.
-        *("design -save apart", "flatten", "check -assert", "select -assert-none t:$*latch* t:$_*LATCH*"),
-        *("design -load apart", *_one_of_each(), f"hierarchy -top {top}"),
+        *(f"hierarchy -check -top {top}", "proc", "write_rtlil sound.il"),
+        # As one piece: a loop, or a driver on either side of a port.
+        *("flatten", "check -assert", "select -assert-none t:$*latch* t:$_*LATCH*"),
+    )
+    return work
+
+
+def synthesize(top: str, parameters: dict[str, int]) -> dict[str, Figures]:
+    """Each module below top by its name; RefusedError where the design is not sound."""
+    work = inspect(top, parameters)
+    _yosys(
+        work,
+        *("read_rtlil sound.il", *_one_of_each(), f"hierarchy -top {top}"),
         f"synth_xilinx {FAMILY} -top {top} -run begin:map_luts",
         "design -save logic",
         # abc takes the output of what follows with it: words are lost, files and the verdict are not.
