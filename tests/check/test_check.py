@@ -10,6 +10,7 @@ from tree_copy import Copy
 
 C_HEAD = "/* SPDX-License-Identifier: Apache-2.0 */\n"
 PY_HEAD = '# SPDX-License-Identifier: Apache-2.0\n"""Planted."""\n\n'
+PARTS = ("Purpose", "Parameters", "Ports", "Latency", "Ordering and stalls", "Reset", "Undefined")
 HOT = ("dataplane/path/planted.c", "dataplane/table/planted.c")
 
 
@@ -280,6 +281,35 @@ def test_lint_of_a_module(copy: Copy) -> None:
     module = "module planted (\n  input logic clk_i\n);\n  logic lost;\n  assign lost = clk_i;\nendmodule\n"
     copy.plant(path, f"// SPDX-License-Identifier: Apache-2.0\n{module}")
     assert_found(copy, "rtl", f"{path}:5", "Signal is not used: 'lost' (UNUSEDSIGNAL)")
+
+
+def test_lint_silenced_without_a_reason(copy: Copy) -> None:
+    """A lint_off stands behind a comment that says why."""
+    path = "fpga/rtl/planted.sv"
+    module = (
+        "module planted (\n  input logic clk_i\n);\n  /* verilator lint_off UNUSEDSIGNAL */\n  logic lost;\n"
+    )
+    end = "  /* verilator lint_on UNUSEDSIGNAL */\n  assign lost = clk_i;\nendmodule\n"
+    copy.plant(path, f"// SPDX-License-Identifier: Apache-2.0\n{module}{end}")
+    assert_found(copy, "rtl", f"{path}:5", "lint is silenced without a reason")
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_page_of_a_module_that_lacks_a_part(copy: Copy, part: str) -> None:
+    """Each of the seven parts is missed, and so is one without a word."""
+    path = "fpga/doc/tiara_skid.md"
+    copy.edit(path, f"**{part}.**", "**Else.**")
+    assert_found(copy, "pages", path, f"says nothing of {part}")
+
+
+def test_module_and_page_go_together(copy: Copy) -> None:
+    """A module without a page, a page without a module, a parameter that its page leaves out."""
+    copy.plant("fpga/rtl/planted.sv", "// SPDX-License-Identifier: Apache-2.0\nmodule planted;\nendmodule\n")
+    copy.plant("fpga/doc/gone.md", "# gone\n")
+    copy.edit("fpga/doc/tiara_totals.md", "`IndexBits`", "the index's width")
+    assert_found(copy, "pages", "fpga/rtl/planted.sv", "no page fpga/doc/planted.md")
+    assert_found(copy, "pages", "fpga/doc/gone.md", "no module gone")
+    assert_found(copy, "pages", "fpga/doc/tiara_totals.md", "does not name parameter IndexBits")
 
 
 def test_lint(copy: Copy) -> None:

@@ -85,7 +85,7 @@ def test_a_copy_holds_one_fault_at_a_time(tmp_path: Path) -> None:
         each.tree.mkdir(parents=True)
         (each.tree / "a.c").write_text("right")
     faults = [Mutant(str(number), "is wrong", "a.c", "right", "wrong", "meson:a") for number in range(16)]
-    run = Run(copies, len(faults))
+    run = Run([*copies], len(faults))
     with ThreadPoolExecutor(8) as pool:
         assert sum(pool.map(run.share, ([fault] for fault in faults))) == 0
     assert [each.clashed for each in copies] == [False, False]

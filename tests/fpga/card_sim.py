@@ -101,6 +101,7 @@ class Memory:
     refresh_cycles: int = 0
     idle_pct: int = 0
     stall_pct: int = 0
+    cpu_stall_pct: int = 0
 
 
 CALM = Memory(latency_cycles=10)
@@ -330,6 +331,11 @@ class Card:
     def run(self, cycles: int = PATIENCE) -> None:
         """Until nothing is inside."""
         assert self.lib.tiara_sim_run(self._sim, cycles), "the card did not come to rest"
+
+    def behave(self, memory: Memory) -> None:
+        """From now on as said, but for the seed."""
+        config = self.ffi.new("struct tiara_sim_config *", vars(memory))
+        self.lib.tiara_sim_configure(self._sim, config)
 
     def step(self, cycles: int) -> None:
         """Cycles pass."""

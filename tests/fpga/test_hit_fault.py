@@ -16,9 +16,9 @@ FAULT = (ROOT / os.environ.get("TIARA_BUILD", "build/release")).parent / "card-f
 def test_records_fail() -> None:
     """Those in which the card forwards, and only where it does."""
     assert (FAULT / "fpga/sim/libtiara_sim.so").exists(), f"{FAULT}: `script/test fpga` builds it"
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/fpga/test_card_records.py"]
+    pytest = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
     done = subprocess.run(
-        [*command, "-k", "test_record"],
+        [*pytest, "tests/fpga/test_card_records.py", "-k", "test_record"],
         cwd=ROOT,
         env={**os.environ, "TIARA_SIM_BUILD": str(FAULT)},
         capture_output=True,

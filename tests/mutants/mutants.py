@@ -212,8 +212,9 @@ def try_one(copy: Copy, mutant: Mutant) -> str:
 
 
 def program(test: str) -> str:
-    """What tests must share to be tried on one copy: the program that is built, or else the test."""
-    return next((target for folder, (_, target) in PROGRAMS.items() if test.startswith(folder)), test)
+    """What tests must share to be tried on one copy: the program that is built, or else the file."""
+    made = (target for folder, (_, target) in PROGRAMS.items() if test.startswith(folder))
+    return next(made, test.partition("::")[0])
 
 
 def by_program(wanted: list[Mutant]) -> list[list[Mutant]]:
