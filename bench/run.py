@@ -325,6 +325,16 @@ def synth(run: Run) -> Iterator[Row]:
     yield from map(row, measure())
 
 
+def engine(run: Run, connections: int) -> Iterator[Row]:
+    """card.commands, card.decision and path.new before a card that takes every command."""
+    need_bytes = PATH_HEAP_BYTES + table_bytes(max(connections, 1 << 22))
+    if connections < LARGE or not enough_memory(run, "engine", need_bytes * 2):
+        return
+    with folders(run, need_bytes) as places:
+        for place in places:
+            yield from call("bench-offload", segment(place), connections, "ipip", run.repeats)
+
+
 def nothing(run: Run, connections: int = 0) -> Iterator[Row]:
     """For groups that have no rows that are measured once, or none for each number of connections."""
     yield from ()
@@ -337,7 +347,7 @@ GROUPS: dict[str, tuple[Callable[[Run], Iterator[Row]], Callable[[Run, int], Ite
     "bulk": (nothing, bulk),
     "control": (control, push),
     "policies": (policies, nothing),
-    "card": (card, nothing),
+    "card": (card, engine),
     "synth": (synth, nothing),
 }
 

@@ -11,7 +11,6 @@ import ipaddress
 import os
 import re
 import sysconfig
-import tomllib
 import weakref
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -21,20 +20,13 @@ from importlib.util import module_from_spec, spec_from_loader
 from pathlib import Path
 from typing import Any
 
+from card_registers import COUNTERS, FIELDS, OFFSETS
 from cffi import FFI
 from path_packets import mac
 from tiara.domain.layout import CardKind, CardReason
 
 ROOT = Path(__file__).parents[2]
 INCLUDES = (ROOT / "fpga/sim", ROOT / "dataplane/include")
-REGISTERS = tomllib.loads((ROOT / "fpga/rtl/registers.toml").read_text())
-OFFSETS: dict[str, int] = {register["name"]: register["offset"] for register in REGISTERS["register"]}
-COUNTERS: dict[str, int] = {counter["name"]: i for i, counter in enumerate(REGISTERS["counter"])}
-FIELDS: dict[str, int] = {
-    f"{register['name']}.{one['name']}": 1 << one["bit"]
-    for register in REGISTERS["register"]
-    for one in register.get("field", [])
-}
 PATIENCE = 1_000_000
 """Cycles after which a simulation that is not idle hangs."""
 

@@ -8,20 +8,8 @@ from typing import Any
 
 import front_model
 import pytest
-from card_sim import (
-    CALM,
-    COUNTERS,
-    FIELDS,
-    REGISTERS,
-    ROUGH,
-    Answer,
-    Card,
-    Left,
-    Memory,
-    Refused,
-    mac_octets,
-    octets,
-)
+from card_registers import COUNTERS, FIELDS, REGISTERS
+from card_sim import CALM, ROUGH, Answer, Card, Left, Memory, Refused, mac_octets, octets
 from path_model import TABLE_SECRET
 from path_packets import build
 from test_hash import buckets, entry_key, tiara_hash

@@ -20,7 +20,7 @@ import sys
 import tempfile
 import time
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -30,7 +30,7 @@ from pathlib import Path
 from queue import SimpleQueue
 
 ROOT = Path(__file__).resolve().parents[2]
-SECONDS = 150
+SECONDS = 300
 """A test that takes longer hangs, and that is red too."""
 COPIES = 2
 OPTIONS = {
@@ -228,7 +228,7 @@ def by_program(wanted: list[Mutant]) -> list[list[Mutant]]:
 class Run:
     """Tries shares of the faults, each on a copy that no other uses meanwhile."""
 
-    def __init__(self, copies: list[Copy], cnt: int) -> None:
+    def __init__(self, copies: Sequence[Copy], cnt: int) -> None:
         self.idle: SimpleQueue[Copy] = SimpleQueue()
         for copy in copies:
             self.idle.put(copy)
