@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from graphlib import TopologicalSorter
@@ -78,7 +78,7 @@ class Figures:
     """Of one module: how often it is there, what all of them take, and the levels before their registers."""
 
     count: int
-    takes: Counter[str]
+    takes: dict[str, float]
     levels: int = 0
 
 
@@ -86,7 +86,7 @@ def measure() -> Iterator[Row]:
     """Rows of each card and module, and of the whole; raw, as a program prints them."""
     for card, parameters in CARDS.items():
         found = synthesize(TOP, parameters)
-        whole = sum((one.takes for one in found.values()), Counter())
+        whole = {unit: sum(one.takes[unit] for one in found.values()) for unit in UNITS}
         found[ALL] = Figures(1, whole, max(one.levels for one in found.values()))
         for module, one in found.items():
             of = {"card": card, "module": module, "count": one.count}
@@ -132,9 +132,10 @@ def synthesize(top: str, parameters: dict[str, int]) -> dict[str, Figures]:
     paths = dict(_paths(modules, top))
     found: dict[str, Figures] = {}
     for kind, label in paths.values():
-        one = found.setdefault(label, Figures(0, Counter()))
+        one = found.setdefault(label, Figures(0, defaultdict(float)))
         one.count += 1
-        one.takes.update(_takes(modules, kind))
+        for unit, amount in _takes(modules, kind):
+            one.takes[unit] += amount
     cells = json.loads((work / "flat.json").read_text())["modules"][top]["cells"]
     for name, levels in _levels(cells):
         one = found[paths[_owner(name, paths)][1]]
@@ -180,13 +181,11 @@ def _owner(name: str, paths: dict[str, Place]) -> str:
     return name
 
 
-def _takes(modules: Modules, kind: str) -> Counter[str]:
-    taken: Counter[str] = Counter()
+def _takes(modules: Modules, kind: str) -> Iterator[tuple[str, float]]:
+    """Of each cell of a module itself."""
     for cell in modules[kind]["cells"].values():
         if cell["type"] not in modules and cell["type"] not in FREE:
-            unit, amount = TAKES[cell["type"]]
-            taken[unit] += amount
-    return taken
+            yield TAKES[cell["type"]]
 
 
 # ---- levels
