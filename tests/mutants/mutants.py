@@ -213,7 +213,7 @@ def try_one(copy: Copy, mutant: Mutant) -> str:
 
 def program(test: str) -> str:
     """What tests must share to be tried on one copy: the program that is built, or else the file."""
-    made = (target for folder, (_, target) in PROGRAMS.items() if test.startswith(folder))
+    made = (targets[0] for folder, (_, *targets) in PROGRAMS.items() if test.startswith(folder))
     return next(made, test.partition("::")[0])
 
 
