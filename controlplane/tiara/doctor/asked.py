@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -23,6 +23,8 @@ SILENT_S = 3
 _CLIENT = "192.0.2.1"  # of TEST-NET-1 (RFC 5737): asked about, nothing is sent
 _SYN = 2
 
+Service = virtual_service_pb2.VirtualService
+
 
 def balancer(session: Session) -> Balancer:
     """RpcError: no control plane answers."""
@@ -32,6 +34,8 @@ def balancer(session: Session) -> Balancer:
     services = session.pages(
         session.services.ListVirtualServices, virtual_service_pb2.ListVirtualServicesRequest()
     )
+    backends = _backends(session)
+    reached = _reached(session, services.virtual_services, backends) if node.dataplane_live else {}
     return Balancer(
         version=node.version,
         dataplane_version=node.dataplane_version,
@@ -42,9 +46,9 @@ def balancer(session: Session) -> Balancer:
         applied=node.applied_revision,
         not_applied=node.not_applied_reason,
         pools={short(pool.name): mode_text(pool.forwarding_mode) for pool in pools.backend_pools},
-        backends=_backends(session),
+        backends=backends,
         verdicts=dict(statistics.verdicts),
-        reached=_reached(session, services.virtual_services) if node.dataplane_live else {},
+        reached=reached,
     )
 
 
@@ -83,41 +87,45 @@ def _is_fresh(one: connection_pb2.Connection) -> bool:
 
 
 def _reached(
-    session: Session, services: Sequence[virtual_service_pb2.VirtualService]
+    session: Session, services: Sequence[Service], backends: Iterable[Backend]
 ) -> dict[str, str] | None:
     """Clients are made up until each backend has had one, or there have been enough of them."""
+    by_pool = {short(service.backend_pool): service for service in services}
     found: dict[str, str] = {}
     try:
-        for flow in _flows(services):
-            request = packet_pb2.ExplainPacketRequest(flow=flow)
-            answer = session.call(session.packets.ExplainPacket, request)
-            if answer.backend:
+        for pool, service in by_pool.items():
+            missing = {one.name for one in backends if one.name.startswith(f"{pool}/")}
+            for flow in _flows(service, EXPLAINED_MAX // len(by_pool)):
+                if not missing:
+                    break
+                answer = session.call(
+                    session.packets.ExplainPacket, packet_pb2.ExplainPacketRequest(flow=flow)
+                )
                 found[short(answer.backend)] = answer.verdict
+                missing.discard(short(answer.backend))
     except grpc.RpcError as error:
         if _code(error) != grpc.StatusCode.PERMISSION_DENIED:
             raise
         return None
+    found.pop("", None)
     return found
 
 
-def _flows(services: Sequence[virtual_service_pb2.VirtualService]) -> Iterator[packet_pb2.PacketFlow]:
-    """One service of each pool, its share of the packets each."""
-    by_pool = {service.backend_pool: service for service in services}
-    for service in by_pool.values():
-        frontend = service.frontends[0]
-        tcp = frontend.protocol == virtual_service_pb2.PROTOCOL_TCP
-        client = _CLIENT
-        if service.allow_sources:
-            client = str(ipaddress.IPv4Network(service.allow_sources[0]).network_address + 1)
-        for port in range(1, max(EXPLAINED_MAX // len(by_pool), 1) + 1):
-            yield packet_pb2.PacketFlow(
-                protocol=frontend.protocol,
-                client_address=client,
-                client_port=port,
-                address=frontend.address,
-                port=frontend.port,
-                tcp_flags=_SYN if tcp else 0,
-            )
+def _flows(service: Service, count: int) -> Iterator[packet_pb2.PacketFlow]:
+    """First packets of clients that the service allows, each from another port."""
+    frontend, client = service.frontends[0], _CLIENT
+    if service.allow_sources:
+        allowed = ipaddress.IPv4Network(service.allow_sources[0])
+        client = str(allowed[min(1, allowed.num_addresses - 1)])
+    for port in range(1, count + 1):
+        yield packet_pb2.PacketFlow(
+            protocol=frontend.protocol,
+            client_address=client,
+            client_port=port,
+            address=frontend.address,
+            port=frontend.port,
+            tcp_flags=_SYN if frontend.protocol == virtual_service_pb2.PROTOCOL_TCP else 0,
+        )
 
 
 def _code(error: Any) -> grpc.StatusCode | None:
