@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -12,6 +13,13 @@ from testbed.balancer import BIN, CONTROLPLANE, DATAPLANE, Balancer
 from testbed.topology import Topology, server_address
 
 NOBODY = "198.18.0.99"
+KNOCK = """
+import socket
+held = [socket.socket() for _ in range(12)]
+for one in held:
+    one.setblocking(False)
+    one.connect_ex(("198.18.100.2", 80))
+"""
 OF_THE_HOST = {"huge pages", "clock", "store"}
 """What namespaces cannot make right or wrong."""
 
@@ -54,7 +62,7 @@ def balancer() -> Iterator[Balancer]:
             f"tiara backend create near/b1 --address {server_address(1)}",
             f"tiara backend create far/b2 --address {server_address(2)}",
             "tiara service create near --frontend tcp:198.18.100.1:80 --pool near",
-            "tiara service create far --frontend udp:198.18.100.2:5300 --pool far",
+            "tiara service create far --frontend tcp:198.18.100.2:80 --pool far",
         ):
             made.cli(line)
         made.wait_for("next hops", lambda: "next hops" not in faults(examine(made)))
@@ -122,6 +130,21 @@ def test_backend_without_neighbour(balancer: Balancer) -> None:
         ]
     finally:
         balancer.cli("tiara backend delete far/ghost")
+
+
+def test_silent_server(balancer: Balancer) -> None:
+    """It unpacks nothing: clients' handshakes tell so here, and what to run there is told."""
+    balancer.topology.run("b2", "ip", "link", "set", "tiara1", "down")
+    try:
+        assert "return path" not in faults(examine(balancer))
+        balancer.topology.run("client", sys.executable, "-c", KNOCK)
+        balancer.wait_for("silence", lambda: "return path" in faults(examine(balancer)))
+        fault = faults(examine(balancer))["return path"]
+        assert fault["what"].startswith("no client of far/b2 went on after its SYN (12 ")
+        assert fault["remedy"].startswith("on 198.18.0.12: tiara backend-setup far --check")
+    finally:
+        balancer.topology.run("b2", "ip", "link", "set", "tiara1", "up")
+        balancer.cli("tiara connections flush --backend far/b2")
 
 
 def test_merged_frames(balancer: Balancer) -> None:

@@ -228,6 +228,7 @@ def test_what_cannot_be_seen() -> None:
         (on(kernel=None), "return path", "no kernel interface"),
         (on(kernel=None, port=None, dataplane=io("eal")), "MTU", "no interface"),
         (serves(live=False), "next hops", "no data plane"),
+        (serves(live=False, backends=(replace(B1, down="x"),)), "backends", "through the data plane"),
         (serves(reached=None), "next hops", "scope operate"),
         (UNREACHED, "backends", "no control plane"),
     ):

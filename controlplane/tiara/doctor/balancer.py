@@ -162,9 +162,9 @@ def neighbours(facts: Facts) -> Iterator[Finding]:
     if balancer.reached is None:
         yield skipped(name, "who is reached is not told to this user: it needs the scope operate")
     elif not silent:
-        yield ok(
-            name, f"known for {len(balancer.reached)} of {len(balancer.backends)} backends, others unused"
-        )
+        known, total = len(balancer.reached), len(balancer.backends)
+        others = "" if known == total else "; no new client goes to the others"
+        yield ok(name, f"known for {known} of {total} backends{others}")
 
 
 def _is_silent(facts: Facts, balancer: Balancer, backend: Backend) -> bool:
@@ -181,20 +181,23 @@ def backends(facts: Facts) -> Iterator[Finding]:
     if balancer is None:
         yield skipped(name, _NO_API)
         return
-    for backend in balancer.backends:
-        if backend.down:
-            pool = backend.name.partition("/")[0]
-            yield wrong(
-                name,
-                f"{backend.name} is down: {backend.down}",
-                f"look at the service on {backend.address}, and there: tiara backend-setup {pool} --check",
-            )
-    if not any(backend.down for backend in balancer.backends):
-        yield ok(name, f"{len(balancer.backends)}, none is down")
+    if balancer.live:
+        yield from _health(name, balancer)
+    else:
+        yield skipped(name, "health checks go through the data plane, and none runs")
     for pool in sorted(balancer.pools):
         there = f"on its servers: tiara backend-setup {pool} --check"
-        why = f"decapsulation and VIPs of pool {pool} are seen {there}"
-        yield skipped(name, why)
+        yield skipped(name, f"decapsulation and VIPs of pool {pool} are seen {there}")
+
+
+def _health(name: str, balancer: Balancer) -> Iterator[Finding]:
+    down = [backend for backend in balancer.backends if backend.down]
+    for backend in down:
+        pool = backend.name.partition("/")[0]
+        remedy = f"look at the service on {backend.address}, and there: tiara backend-setup {pool} --check"
+        yield wrong(name, f"{backend.name} is down: {backend.down}", remedy)
+    if not down:
+        yield ok(name, f"{len(balancer.backends)}, none is down")
 
 
 def _backends(facts: Facts) -> Sequence[Backend]:
