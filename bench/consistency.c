@@ -230,7 +230,7 @@ main(int argc, char **argv)
 		bench_die("memory", "not enough for the connections' servers");
 	memset(b->server, 0xff, b->world.connections * sizeof(*b->server));
 	world_start(&b->world, world_rx, consistency_tx);
-	world_fill(&b->world);
+	world_fill(&b->world, NULL);
 	seconds = consistency_under_load(b);
 	consistency_visit_all(b);
 	elsewhere = consistency_elsewhere(b);

@@ -186,7 +186,7 @@ main(int argc, char **argv)
 	world_open(&b->world, argv[1], bench_whole("connections", argv[2]), "ipip");
 	flood_serve_udp(b);
 	world_start(&b->world, flood_rx, flood_tx);
-	world_fill(&b->world);
+	world_fill(&b->world, NULL);
 	flood_measure(b, "none", 0);
 	for (size_t k = 0; k < sizeof(flood_kinds) / sizeof(flood_kinds[0]); k++) {
 		b->kind = &flood_kinds[k];

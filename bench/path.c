@@ -43,7 +43,7 @@ path_new(struct bench *b)
 
 	for (int r = 0; r < b->repeats; r++) {
 		memset(w->map.bucket, 0, (w->map.bucket_mask + 1) * sizeof(*w->map.bucket));
-		value[r] = (double)w->connections / world_fill(w);
+		value[r] = (double)w->connections / world_fill(w, NULL);
 	}
 	if (w->connections >= PATH_ROWS_MIN)
 		bench_row("path.new", world_params(w, ""), "1/s", value, b->repeats);

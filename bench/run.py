@@ -318,6 +318,23 @@ def card(run: Run) -> Iterator[Row]:
     yield from map(row, measure(1 if run.quick else run.repeats))
 
 
+def synth(run: Run) -> Iterator[Row]:
+    """What the card takes of an FPGA; no machine matters."""
+    from synth import measure
+
+    yield from map(row, measure())
+
+
+def engine(run: Run, connections: int) -> Iterator[Row]:
+    """card.commands, card.decision and path.new before a card that takes every command."""
+    need_bytes = PATH_HEAP_BYTES + table_bytes(max(connections, 1 << 22))
+    if connections < LARGE or not enough_memory(run, "engine", need_bytes * 2):
+        return
+    with folders(run, need_bytes) as places:
+        for place in places:
+            yield from call("bench-offload", segment(place), connections, "ipip", run.repeats)
+
+
 def nothing(run: Run, connections: int = 0) -> Iterator[Row]:
     """For groups that have no rows that are measured once, or none for each number of connections."""
     yield from ()
@@ -330,7 +347,8 @@ GROUPS: dict[str, tuple[Callable[[Run], Iterator[Row]], Callable[[Run, int], Ite
     "bulk": (nothing, bulk),
     "control": (control, push),
     "policies": (policies, nothing),
-    "card": (card, nothing),
+    "card": (card, engine),
+    "synth": (synth, nothing),
 }
 
 
@@ -396,6 +414,7 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument("--repeats", type=int, metavar="N", help="1 to 16 (default 3)")
     parser.add_argument("--seconds", type=int, metavar="N", help="of churn (default 30)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="writes machine and rows there")
+    parser.add_argument("--page", type=Path, metavar="FILE", help="writes the table of synth there")
     parser.add_argument("--plot", type=Path, metavar="FILE", help="draws the rows into a PNG")
     return parser
 
@@ -423,6 +442,10 @@ def main() -> None:
     if args.json:
         report = {"machine": machine(), "notes": run.notes, "rows": rows}
         args.json.write_text(json.dumps(report, indent=1) + "\n")
+    if args.page:
+        from synth import page
+
+        args.page.write_text(page(rows))
     if args.plot:
         draw(rows, args.plot)
 

@@ -59,6 +59,7 @@ TARGETS = [
     Target("push.grpc", 4 * MILLION, {**near(16 * MILLION), "page_bytes": 2 << 20}),
     Target("maglev.fill", 5_000, at_most=True),
     Target("card.lookup", 0.93, {"latency_ns": 400}),
+    Target("card.commands", 4 * MILLION, near(MILLION)),
     Target("publish.change", 50_000, at_most=True),
     Target("path.consistency", 0, {"measure": "broken"}, at_most=True),
 ]
@@ -94,7 +95,7 @@ def value_of(rows: list[Row], row: Row, target: Target) -> float | None:
 def describe(row: Row) -> str:
     """The row's name and what tells it from others."""
     p = row["params"]
-    words = [str(p[key]) for key in ("budget", "measure", "forward", "backends") if key in p]
+    words = [str(p[key]) for key in ("budget", "measure", "forward", "backends", "latency_ns") if key in p]
     words += [f"{p['connections']:,}"] if "connections" in p else [f"{p['buckets'] * 4:,} slots"]
     words += [{4096: "4 KiB", 2 << 20: "2 MiB"}[p["page_bytes"]]] if "page_bytes" in p else []
     return " ".join([row["id"], *words])

@@ -342,7 +342,7 @@ world_start(struct world *w, world_rx_fn *rx, world_tx_fn *tx)
 						   .to_kernel = world_refuse,
 						   .drop = world_drop,
 						   .inject = world_inject},
-			      NULL, w->tsc_hz);
+			      w->offload, w->tsc_hz);
 	tiara_worker_cap_unconfirmed_ctl(&w->worker, ring, room);
 }
 
@@ -371,23 +371,25 @@ world_run(struct world *w, uint32_t frames)
 }
 
 double
-world_fill(struct world *w)
+world_fill(struct world *w, double *second_s)
 {
 	struct world_port *p = &w->port;
 	uint32_t flows = p->flows;
 	uint64_t before = world_counted(w, TIARA_EVENT_CONNECTION_NEW);
-	double seconds = 0;
+	double first_s = 0, after_s = 0;
 
 	p->flows = 1;
 	for (p->flow_base = 0; p->flow_base < flows; p->flow_base++) {
-		seconds += world_run(w, p->buffers);
-		world_run(w, p->buffers);
+		first_s += world_run(w, p->buffers);
+		after_s += world_run(w, p->buffers);
 	}
 	p->flow_base = 0;
 	p->flows = flows;
 	if (world_counted(w, TIARA_EVENT_CONNECTION_NEW) - before != w->connections)
 		bench_die("path.new", "connections were not made one each");
-	return seconds;
+	if (second_s)
+		*second_s = after_s;
+	return first_s;
 }
 
 const char *

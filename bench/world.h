@@ -50,6 +50,7 @@ struct world {
 	struct tiara_map map;
 	const char *mode;
 	enum tiara_forward forward;
+	struct tiara_offload *offload; /* before its start; NULL: no card */
 	uint64_t connections;
 	uint64_t tsc_hz;
 	uint32_t idx[WORLD_SERVICES][WORLD_POOL + WORLD_SPARE]; /* of backends; 0: none */
@@ -70,8 +71,11 @@ uint16_t world_tx(void *self, struct tiara_frame *const *frame, uint16_t cnt);
 
 /* Runs frames through the path; seconds. Dies if one was not sent to a server. */
 double world_run(struct world *w, uint32_t frames);
-/* Each connection's first packet, in turn, then a second one: seconds that the first ones took. */
-double world_fill(struct world *w);
+/*
+ * Each connection's first packet, in turn, then a second one: seconds that the first ones took, and in
+ * *second_s, unless that is NULL, the second ones.
+ */
+double world_fill(struct world *w, double *second_s);
 uint64_t world_counted(const struct world *w, enum tiara_event event);
 
 /* The server that a forwarded frame goes to; a service's backend i is on server (100 service + i). */

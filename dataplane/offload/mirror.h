@@ -64,6 +64,17 @@ mirror_slot(const struct mirror *m, uint64_t hash, uint32_t place)
 	return (uint32_t)(bucket * TIARA_BUCKET_ENTRIES + place % TIARA_BUCKET_ENTRIES);
 }
 
+/* The words of its places, and the ticks of the first four, where most are put. */
+static inline void
+mirror_prefetch(const struct mirror *m, const uint16_t *used_tick, uint64_t hash)
+{
+	uint32_t first = mirror_slot(m, hash, 0);
+
+	__builtin_prefetch(&m->word[first], 1);
+	__builtin_prefetch(&m->word[mirror_slot(m, hash, TIARA_BUCKET_ENTRIES)]);
+	__builtin_prefetch(&used_tick[first], 1);
+}
+
 /* Relaxed, here and below: the messages that follow from a word are its owner's own. */
 static inline uint32_t
 mirror_get(const struct mirror *m, uint32_t slot)

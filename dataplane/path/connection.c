@@ -104,7 +104,7 @@ connection_touch_once(struct tiara_worker *w, struct tiara_frame *f)
 		return true;
 	if (tiara_table_replace(w->map, &w->writer, &f->found, &used)) {
 		if (w->offload)
-			f->wish = (uint8_t)tiara_offload_wish_of(&used);
+			tiara_offload_touched_wk(w, f, &used);
 		return true;
 	}
 	tiara_event_wk(w, TIARA_EVENT_TOUCH_RACE);

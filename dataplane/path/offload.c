@@ -30,9 +30,8 @@ tiara_offload_wk(struct tiara_worker *w, struct tiara_frame *f, uint16_t cnt)
 	tiara_offload_flush_wk(w);
 }
 
-/* The entry was just changed by a packet: at most once a tick, or with its state. */
-enum offload_wish_kind
-tiara_offload_wish_of(const union tiara_word *word)
+static enum offload_wish_kind
+offload_wish_of(const union tiara_word *word)
 {
 	const struct tiara_entry *e = &word->entry;
 
@@ -43,6 +42,17 @@ tiara_offload_wish_of(const union tiara_word *word)
 	if (e->state == TIARA_STATE_NEW || e->flags & TIARA_ENTRY_UNCONFIRMED)
 		return OFFLOAD_NOTHING;
 	return OFFLOAD_OFFER;
+}
+
+void
+tiara_offload_touched_wk(const struct tiara_worker *w, struct tiara_frame *f,
+			 const union tiara_word *word)
+{
+	const struct tiara_offload *o = w->offload->engine;
+
+	f->wish = (uint8_t)offload_wish_of(word);
+	if (f->wish != OFFLOAD_NOTHING) /* a burst ahead: its lines are nobody's in the caches */
+		mirror_prefetch(&o->mirror, o->used_tick, f->hash);
 }
 
 /*

@@ -40,8 +40,12 @@ void tiara_unconfirmed_tick_wk(struct tiara_worker *w);
  */
 uint32_t tiara_room_choose_wk(struct tiara_worker *w, const struct tiara_frame *f, uint16_t i,
 			      uint32_t first);
-/* What a change of an entry by a packet means to the card. */
-enum offload_wish_kind tiara_offload_wish_of(const union tiara_word *word);
+/*
+ * There is a card, and a packet changed its entry to `word`, at most once a tick, or with its state: what that
+ * means to the card.
+ */
+void tiara_offload_touched_wk(const struct tiara_worker *w, struct tiara_frame *f,
+			      const union tiara_word *word);
 /* True: the card may have the entry, which may not change now; the frame has ended, its removal begins. */
 bool tiara_offload_holds_wk(struct tiara_worker *w, struct tiara_frame *f);
 

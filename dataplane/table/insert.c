@@ -215,7 +215,7 @@ insert_settle(struct insert *in, const struct tiara_found *own, struct tiara_fou
 		insert_clear_way(in, &look);
 		TIARA_STEP(4);
 	}
-	if (!reuse_swap(in->writer, own, in->word))
+	if (!reuse_swap_uncounted(in->writer, own, in->word))
 		return INSERT_AGAIN;
 	TIARA_STEP(5);
 	tiara_found_set(found, own->slot, in->word);
@@ -251,10 +251,11 @@ insert_try(struct insert *in, struct tiara_found *found)
 	return insert_settle(in, &own, found);
 }
 
-enum tiara_status
-tiara_table_insert(const struct tiara_map *map, const struct tiara_age *age,
-		   struct tiara_writer *writer, uint64_t hash, const union tiara_word *word,
-		   struct tiara_found *found)
+/* Whoever calls it counts the new entry. */
+static enum tiara_status
+insert_uncounted(const struct tiara_map *map, const struct tiara_age *age,
+		 struct tiara_writer *writer, uint64_t hash, const union tiara_word *word,
+		 struct tiara_found *found)
 {
 	static const enum tiara_status status[] = {
 		[INSERT_DONE] = TIARA_OK,
@@ -284,6 +285,19 @@ tiara_table_insert(const struct tiara_map *map, const struct tiara_age *age,
 	return status[outcome];
 }
 
+enum tiara_status
+tiara_table_insert(const struct tiara_map *map, const struct tiara_age *age,
+		   struct tiara_writer *writer, uint64_t hash, const union tiara_word *word,
+		   struct tiara_found *found)
+{
+	enum tiara_status status = insert_uncounted(map, age, writer, hash, word, found);
+
+	if (status == TIARA_OK)
+		entries_count(writer, word, 1);
+	return status;
+}
+
+/* Counts last: a store that waits for its line would hold up the next locked instruction. */
 void
 tiara_table_insert_burst(const struct tiara_map *map, const struct tiara_age *age,
 			 struct tiara_writer *writer, const uint64_t *hash,
@@ -297,8 +311,11 @@ tiara_table_insert_burst(const struct tiara_map *map, const struct tiara_age *ag
 			__builtin_prefetch(&map->bucket[tiara_hash_bucket_1(
 						   hash[i + TIARA_TABLE_AHEAD], map->bucket_mask)],
 					   1);
-		status[i] = tiara_table_insert(map, age, writer, hash[i], &word[i], &found[i]);
+		status[i] = insert_uncounted(map, age, writer, hash[i], &word[i], &found[i]);
 	}
+	for (uint32_t i = 0; i < cnt; i++)
+		if (status[i] == TIARA_OK)
+			entries_count(writer, &word[i], 1);
 }
 
 /* ---- replace, remove ---- */

@@ -107,14 +107,24 @@ reuse_unconfirmed(const union tiara_word *word)
 	return tiara_word_live(word) && word->entry.flags & TIARA_ENTRY_UNCONFIRMED;
 }
 
-/* All changes of entries go through here, so that they are counted: unconfirmed ones, and by backend. */
+/* All changes of entries go through here or reuse_swap, so that unconfirmed ones are counted. */
 static inline bool
-reuse_swap(struct tiara_writer *writer, const struct tiara_found *from, union tiara_word to)
+reuse_swap_uncounted(struct tiara_writer *writer, const struct tiara_found *from,
+		     union tiara_word to)
 {
 	if (!slot_swap(from->slot, from->word, to))
 		return false;
 	TIARA_STEP(21);
 	writer->unconfirmed += reuse_unconfirmed(&to) - reuse_unconfirmed(&from->word);
+	return true;
+}
+
+/* And by backend. */
+static inline bool
+reuse_swap(struct tiara_writer *writer, const struct tiara_found *from, union tiara_word to)
+{
+	if (!reuse_swap_uncounted(writer, from, to))
+		return false;
 	entries_changed(writer, &from->word, &to);
 	return true;
 }

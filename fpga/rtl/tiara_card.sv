@@ -12,6 +12,7 @@ module tiara_card
   parameter int unsigned ServiceLines = 64,
   parameter int unsigned BackendLines = 256,
   parameter int unsigned PacketBeats  = 512,  // of packets whose headers are inside
+  parameter int unsigned CpuBeats     = 1024,  // of packets that the CPU has not taken yet
   parameter bit          HitFault     = 1'b0,  // hits name another backend line: to see tests fail
   localparam int unsigned IdBits      = (Outstanding > 1) ? $clog2(Outstanding) : 1,
   localparam int unsigned AddrBits    = BucketBits - $clog2(Ports) + 6,
@@ -105,6 +106,7 @@ module tiara_card
   localparam int unsigned ServiceBits = $clog2(ServiceLines);
   localparam int unsigned BackendBits = $clog2(BackendLines);
   localparam int unsigned LookupDepth = 4 * Outstanding;
+  localparam int unsigned MaxBeats    = 152;  // of a frame
 
   if (Ports == 0 || (Ports & (Ports - 1)) != 0 || (32'd1 << BucketBits) < Ports) begin : gen_ports
     $error("Ports must be a power of two, and no more than the buckets");
@@ -250,7 +252,9 @@ module tiara_card
     .m_tready_i(rx_tready)
   );
 
-  tiara_parser u_parser (
+  tiara_parser #(
+    .MaxBeats(MaxBeats)
+  ) u_parser (
     .clk_i,
     .rst_ni              (core_rst_n),
     .identity_i          (identity),
@@ -343,7 +347,15 @@ module tiara_card
     .m_axi_rlast
   );
 
+  typedef struct packed {
+    tiara_card_meta_t       tuser;
+    logic [StreamBytes-1:0] tkeep;
+    logic [StreamBits-1:0]  tdata;
+  } up_t;
+
   tiara_card_result_t planned;
+  logic up_tvalid, up_tlast, up_dropped;
+  up_t up, cpu;
 
   always_comb begin
     planned = result;
@@ -372,15 +384,36 @@ module tiara_card
     .m_axis_tx_tdata,
     .m_axis_tx_tkeep,
     .m_axis_tx_tlast,
-    .m_axis_cpu_tvalid,
-    .m_axis_cpu_tready,
-    .m_axis_cpu_tdata,
-    .m_axis_cpu_tkeep,
-    .m_axis_cpu_tlast,
-    .m_axis_cpu_tuser,
+    .m_axis_cpu_tvalid   (up_tvalid),
+    .m_axis_cpu_tready   (1'b1),
+    .m_axis_cpu_tdata    (up.tdata),
+    .m_axis_cpu_tkeep    (up.tkeep),
+    .m_axis_cpu_tlast    (up_tlast),
+    .m_axis_cpu_tuser    (up.tuser),
     .forwarded_valid_o   (forwarded_valid),
     .forwarded_o         (forwarded)
   );
+
+  tiara_drop_fifo #(
+    .Width   ($bits(up_t)),
+    .Depth   (CpuBeats),
+    .MaxBeats(MaxBeats)
+  ) u_cpu (
+    .clk_i,
+    .rst_ni   (core_rst_n),
+    .s_valid_i(up_tvalid),
+    .s_last_i (up_tlast),
+    .s_data_i (up),
+    .dropped_o(up_dropped),
+    .m_valid_o(m_axis_cpu_tvalid),
+    .m_ready_i(m_axis_cpu_tready),
+    .m_last_o (m_axis_cpu_tlast),
+    .m_data_o (cpu)
+  );
+
+  assign m_axis_cpu_tuser = cpu.tuser;
+  assign m_axis_cpu_tkeep = cpu.tkeep;
+  assign m_axis_cpu_tdata = cpu.tdata;
 
   // ---- what was forwarded
 
@@ -414,7 +447,7 @@ module tiara_card
     .line_end_o     (line_end)
   );
 
-  // A service's totals are by its index, which the CPU keeps below ServiceLines.
+  // A service's totals are by its index, which tiara_regs keeps below ServiceLines.
   tiara_totals #(
     .IndexBits(ServiceBits)
   ) u_services (
@@ -532,17 +565,19 @@ module tiara_card
 
   // ---- what is inside
 
-  logic rx_ends, tx_ends, cpu_ends;
+  logic rx_ends, tx_ends, up_ends, cpu_ends;
   logic [15:0] inside_q;
 
   assign rx_ends  = s_axis_rx_tvalid && s_axis_rx_tready && s_axis_rx_tlast;
   assign tx_ends  = m_axis_tx_tvalid && m_axis_tx_tready && m_axis_tx_tlast;
+  assign up_ends  = up_tvalid && up_tlast;
   assign cpu_ends = m_axis_cpu_tvalid && m_axis_cpu_tready && m_axis_cpu_tlast;
 
-  // left_q: results whose packets have left, with their bits set; modulo 2^16 as the lookup's count.
+  // left_q: results whose packets have left tiara_rewrite, with their bits set; modulo 2^16 as the lookup's
+  // count.
   always_ff @(posedge clk_i) begin
-    inside_q <= inside_q + 16'(rx_ends) - 16'(dropped) - 16'(tx_ends) - 16'(cpu_ends);
-    left_q <= left_q + 16'(tx_ends) + 16'(cpu_ends);
+    inside_q <= inside_q + 16'(rx_ends) - 16'(dropped) - 16'(tx_ends) - 16'(cpu_ends) - 16'(up_dropped);
+    left_q <= left_q + 16'(tx_ends) + 16'(up_ends);
     if (!core_rst_n) begin
       inside_q <= '0;
       left_q   <= '0;
@@ -570,6 +605,7 @@ module tiara_card
     step[CounterTxBytes]  = bytes(m_axis_tx_tvalid && m_axis_tx_tready, m_axis_tx_tkeep);
     step[CounterCpuBytes] = bytes(m_axis_cpu_tvalid && m_axis_cpu_tready, m_axis_cpu_tkeep);
     step[CounterBadPkts]  = StepBits'(dropped);
+    step[CounterCpuDropped] = StepBits'(up_dropped);
     step[CounterCommands] = StepBits'(cmd_tvalid && cmd_tready);
     step[CounterCommandsDropped] = StepBits'(cmd_dropped);
     step[CounterAnswers]  = StepBits'(m_axis_ans_tvalid && m_axis_ans_tready);
@@ -603,6 +639,8 @@ module tiara_card
       p_2 : assert (!forwarded_valid || (seen_ready && (&counts_ready)));
       // 3. Before its first epoch the card gives nothing.
       p_3 : assert (epoch != '0 || !(m_axis_tx_tvalid || m_axis_cpu_tvalid || m_axis_ans_tvalid));
+      // 4. What is counted has a place of its own.
+      p_4 : assert (!forwarded_valid || 32'(forwarded.service_idx) < ServiceLines);
       c_1 : cover (forwarded_valid && query_valid);
       c_2 : cover (tx_ends && cpu_ends);
       c_3 : cover (hold && !idle_o);

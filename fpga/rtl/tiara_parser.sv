@@ -64,11 +64,14 @@ module tiara_parser
   assign take = m_axis_packet_tvalid && m_axis_packet_tready;
   assign whole = take && ends && !bad;
 
+  // The number of the last byte: the only one without a next.
   logic [$clog2(StreamBytes+1)-1:0] keep_cnt;
+  logic [StreamBytes-1:0] keep_last;
+  assign keep_last = s_axis_rx_tkeep & ~(s_axis_rx_tkeep >> 1);
   always_comb begin
     keep_cnt = '0;
     for (int unsigned i = 0; i < StreamBytes; i++) begin
-      if (s_axis_rx_tkeep[i]) keep_cnt = ($clog2(StreamBytes + 1))'(i + 1);
+      if (keep_last[i]) keep_cnt = keep_cnt | ($clog2(StreamBytes + 1))'(i + 1);
     end
   end
 

@@ -81,18 +81,21 @@ module tiara_regs
 
   // Writes
 
-  logic is_secret, is_port_mac, is_kernel_mac, is_line, known, allowed, done;
+  logic is_secret, is_port_mac, is_kernel_mac, is_line, has_totals, known, allowed, done;
 
   assign is_secret = is_in(write_addr_i, RegSecret, RegSecretCnt);
   assign is_port_mac = is_in(write_addr_i, RegPortMac, RegPortMacCnt);
   assign is_kernel_mac = is_in(write_addr_i, RegKernelMac, RegKernelMacCnt);
   assign is_line = is_in(write_addr_i, RegLine, RegLineCnt);
 
+  // A service that is looked up has totals of its own, one for each line.
+  assign has_totals = service_o.valid == '0 || 32'(service_o.service_idx) < ServiceLines;
+
   always_comb begin
     known = is_secret || is_port_mac || is_kernel_mac || is_line;
     unique case (write_addr_i)
       RegControl, RegAddress: known = 1'b1;
-      RegServiceWrite: known = ready_i && write_data_i < ServiceLines;
+      RegServiceWrite: known = ready_i && write_data_i < ServiceLines && has_totals;
       RegBackendWrite: known = ready_i && write_data_i < BackendLines;
       RegTotalsRead: known = write_data_i[RegTotalsReadBackendBit] ?
           write_data_i[RegTotalsReadIndexBits-1:0] < RegTotalsReadIndexBits'(BackendLines) :

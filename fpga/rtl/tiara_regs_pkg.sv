@@ -45,7 +45,7 @@ package tiara_regs_pkg;
 
   localparam logic [31:0] RegMagicValue = 32'h41524954;
 
-  localparam int unsigned CounterCnt = 12;
+  localparam int unsigned CounterCnt = 13;
   typedef enum logic [3:0] {
     CounterRxPkts = 4'd0,
     CounterTxPkts = 4'd1,
@@ -58,7 +58,8 @@ package tiara_regs_pkg;
     CounterAnswers = 4'd8,
     CounterResets = 4'd9,
     CounterBadPkts = 4'd10,
-    CounterMemoryErrors = 4'd11
+    CounterMemoryErrors = 4'd11,
+    CounterCpuDropped = 4'd12
   } tiara_counter_e;
 
   /* verilator lint_on UNUSEDPARAM */

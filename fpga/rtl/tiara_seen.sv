@@ -3,7 +3,9 @@
 // reports. See fpga/doc/tiara_seen.md.
 
 module tiara_seen #(
-  parameter int unsigned SlotBits = 24
+  parameter int unsigned SlotBits = 24,
+  parameter int unsigned PlaceBits = 7,  // of a slot in its line: 128 slots fill an answer
+  localparam int unsigned LineSlots = 2 ** PlaceBits
 ) (
   input  logic         clk_i,
   input  logic         rst_ni,
@@ -25,14 +27,14 @@ module tiara_seen #(
   output logic         line_valid_o,
   input  logic         line_ready_i,
   output logic [31:0]  line_slot_o,
-  output logic [127:0] line_bits_o,
+  output logic [LineSlots-1:0] line_bits_o,
   output logic         line_end_o
 );
 
-  localparam int unsigned LineBits = SlotBits - 7;
+  localparam int unsigned LineBits = SlotBits - PlaceBits;
 
-  if (SlotBits < 8 || SlotBits > 31) begin : gen_bad_slots
-    $error("tiara_seen: SlotBits is not within 8 and 31");
+  if (PlaceBits == 0 || SlotBits <= PlaceBits || SlotBits > 31) begin : gen_bad_slots
+    $error("tiara_seen: SlotBits is not within PlaceBits + 1 and 31, or PlaceBits is 0");
   end
 
   typedef enum logic [2:0] {
@@ -61,9 +63,9 @@ module tiara_seen #(
   logic [31:0] slot;
   logic set_q, query_q, set_bank_q;
   logic [LineBits-1:0] set_line_q;
-  logic [6:0] set_bit_q;
-  logic [1:0][127:0] rd_data;
-  logic [127:0] with_bit;
+  logic [PlaceBits-1:0] set_bit_q;
+  logic [1:0][LineSlots-1:0] rd_data;
+  logic [LineSlots-1:0] with_bit;
 
   assign query_ready_o = ready_o && !set_valid_i;
   assign query = query_valid_i && query_ready_o;
@@ -73,15 +75,15 @@ module tiara_seen #(
     set_q      <= set_valid_i && ready_o;
     query_q    <= query;
     set_bank_q <= bank_q;
-    set_line_q <= slot[SlotBits-1:7];
-    set_bit_q  <= slot[6:0];
+    set_line_q <= slot[SlotBits-1:PlaceBits];
+    set_bit_q  <= slot[PlaceBits-1:0];
     if (!rst_ni) begin
       set_q   <= 1'b0;
       query_q <= 1'b0;
     end
   end
 
-  assign with_bit     = rd_data[set_bank_q] | (128'd1 << set_bit_q);
+  assign with_bit     = rd_data[set_bank_q] | (LineSlots'(1) << set_bit_q);
   assign query_done_o = query_q;
   assign query_seen_o = rd_data[0][set_bit_q] || rd_data[1][set_bit_q];
 
@@ -96,11 +98,11 @@ module tiara_seen #(
     assign set = set_q && set_bank_q == 1'(g);
     assign rd_mine = query || bank_q == 1'(g);
     tiara_ram #(
-      .Width   (128),
+      .Width   (LineSlots),
       .AddrBits(LineBits)
     ) u_bits (
       .clk_i,
-      .rd_addr_i (rd_mine ? slot[SlotBits-1:7] : line_q),
+      .rd_addr_i (rd_mine ? slot[SlotBits-1:PlaceBits] : line_q),
       .rd_data_o (rd_data[g]),
       .wr_valid_i(clear || set),
       .wr_addr_i (clear ? line_q : set_line_q),
@@ -112,7 +114,7 @@ module tiara_seen #(
 
   assign line_valid_o = state_q == StReport || state_q == StEnd;
   assign line_end_o   = state_q == StEnd;
-  assign line_slot_o  = {{(32 - SlotBits){1'b0}}, line_q, 7'b0};
+  assign line_slot_o  = {{(32 - SlotBits){1'b0}}, line_q, {PlaceBits{1'b0}}};
 
   always_ff @(posedge clk_i) begin
     unique case (state_q)
@@ -159,7 +161,7 @@ module tiara_seen #(
   // ---- properties
 
   logic past_q, waits_q;
-  logic [160:0] waiting_q;
+  logic [LineSlots+32:0] waiting_q;
 
   always_ff @(posedge clk_i) begin
     past_q    <= rst_ni;

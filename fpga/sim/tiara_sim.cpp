@@ -99,7 +99,8 @@ static void
 sim_offer_room(tiara_sim *s)
 {
 	s->top->m_axis_tx_tready = !s->chance.percent(s->config.stall_pct);
-	s->top->m_axis_cpu_tready = !s->chance.percent(s->config.stall_pct);
+	s->top->m_axis_cpu_tready = !s->chance.percent(s->config.stall_pct) &&
+				    !s->chance.percent(s->config.cpu_stall_pct);
 	s->top->m_axis_ans_tready = !s->chance.percent(s->config.stall_pct);
 }
 

@@ -27,7 +27,8 @@ struct tiara_sim_config {
 	uint32_t refresh_every_cycles; /* how often a port answers nothing for a while; 0: never */
 	uint32_t refresh_cycles;       /* how long then */
 	uint32_t idle_pct;             /* cycles in which sources of streams have nothing */
-	uint32_t stall_pct; /* cycles in which sinks, and memory's addresses, take nothing */
+	uint32_t stall_pct;     /* cycles in which sinks, and memory's addresses, take nothing */
+	uint32_t cpu_stall_pct; /* cycles in which the CPU takes no packet, beside those */
 };
 
 enum tiara_sim_way {
@@ -72,8 +73,10 @@ void tiara_sim_configure(struct tiara_sim *sim, const struct tiara_sim_config *c
 /* Queues a frame for s_axis_rx. Copied. */
 int tiara_sim_rx(struct tiara_sim *sim, const uint8_t *frame, uint32_t bytes);
 
-/* The next frame that left, in the order of the streams' last beats. False: none. Of a frame longer than
- * room only the beginning is copied. */
+/* The next frame that left, in the order of the streams' last beats: that in which frames came in while
+ * the CPU takes every beat at once, else each stream's own. False: none. Of a frame longer than room only
+ * the beginning is copied. One that was not bad leaves, unless the CPU has not taken so many beats that
+ * the card's room for them is full: then it is dropped and counted (CPU_DROPPED). */
 bool tiara_sim_tx(struct tiara_sim *sim, struct tiara_sim_frame *info, uint8_t *frame,
 		  uint32_t room);
 

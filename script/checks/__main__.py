@@ -14,7 +14,21 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 
-from . import arrows, contract, form, generated, groups, lint, mutants, plan, spdx, tokens, types
+from . import (
+    arrows,
+    contract,
+    form,
+    generated,
+    groups,
+    links,
+    lint,
+    mutants,
+    pages,
+    plan,
+    spdx,
+    tokens,
+    types,
+)
 from .tree import Result, Tree
 
 # The slow ones first: two run at a time.
@@ -32,7 +46,9 @@ PARTS: dict[str, tuple[Callable[[Tree], Result], str]] = {
     "arrows": (arrows.check, "no include or import that must never exist"),
     "tokens": (tokens.check, "no forbidden word"),
     "spdx": (spdx.check, "the licence line first"),
+    "pages": (pages.check, "a page for each RTL module, with all its parts"),
     "meson": (lint.meson, "meson files parse"),
+    "links": (links.check, "links of pages lead to files and headings that are there"),
     "plan": (plan.check, "every test that tests/plan.toml names exists"),
     "groups": (groups.check, "every test file is run by a group of script/test"),
     "mutants": (mutants.check, "every fault of tests/mutants has its place and its test"),

@@ -9,6 +9,7 @@ import re
 import shutil
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 from pathlib import PurePosixPath
 
 from .tree import Finding, Result, Tree, one_line, run
@@ -63,7 +64,19 @@ def rtl(tree: Tree) -> Result:
     commands += [["-y", _RTL, "--top-module", PurePosixPath(top).stem, *packages, top] for top in tops]
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         found = pool.map(lambda more: list(_rtl_one(tree, tool, more)), commands)
-        return Result(sorted({finding for findings in found for finding in findings}, key=str))
+        said = {finding for findings in found for finding in findings}
+    return Result(sorted({*said, *_silenced(tree)}, key=str))
+
+
+def _silenced(tree: Tree) -> Iterator[Finding]:
+    """Warnings that are turned off without a comment before that says why."""
+    for path in tree.under(_RTL, ends=(".sv",)):
+        lines = tree.text(path).splitlines()
+        for number, (before, line) in enumerate(pairwise(lines), 2):
+            if "lint_off" in line and not before.strip().startswith("//"):
+                yield Finding(
+                    f"{path}:{number}", "lint is silenced without a reason", "say why in a // line before"
+                )
 
 
 def packages_in_order(tree: Tree, folder: str) -> list[str]:

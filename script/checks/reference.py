@@ -166,4 +166,5 @@ def _seconds(milliseconds: int) -> str:
 
 
 def _cell(comment: str) -> str:
-    return " ".join(comment.split()).replace("|", "\\|")
+    """One line; a pattern's brackets make no link."""
+    return " ".join(comment.split()).replace("|", "\\|").replace("](", "]\\(")

@@ -10,6 +10,7 @@ from tree_copy import Copy
 
 C_HEAD = "/* SPDX-License-Identifier: Apache-2.0 */\n"
 PY_HEAD = '# SPDX-License-Identifier: Apache-2.0\n"""Planted."""\n\n'
+PARTS = ("Purpose", "Parameters", "Ports", "Latency", "Ordering and stalls", "Reset", "Undefined")
 HOT = ("dataplane/path/planted.c", "dataplane/table/planted.c")
 
 
@@ -282,6 +283,35 @@ def test_lint_of_a_module(copy: Copy) -> None:
     assert_found(copy, "rtl", f"{path}:5", "Signal is not used: 'lost' (UNUSEDSIGNAL)")
 
 
+def test_lint_silenced_without_a_reason(copy: Copy) -> None:
+    """A lint_off stands behind a comment that says why."""
+    path = "fpga/rtl/planted.sv"
+    module = (
+        "module planted (\n  input logic clk_i\n);\n  /* verilator lint_off UNUSEDSIGNAL */\n  logic lost;\n"
+    )
+    end = "  /* verilator lint_on UNUSEDSIGNAL */\n  assign lost = clk_i;\nendmodule\n"
+    copy.plant(path, f"// SPDX-License-Identifier: Apache-2.0\n{module}{end}")
+    assert_found(copy, "rtl", f"{path}:5", "lint is silenced without a reason")
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_page_of_a_module_that_lacks_a_part(copy: Copy, part: str) -> None:
+    """Each of the seven parts is missed, and so is one without a word."""
+    path = "fpga/doc/tiara_skid.md"
+    copy.edit(path, f"**{part}.**", "**Else.**")
+    assert_found(copy, "pages", path, f"says nothing of {part}")
+
+
+def test_module_and_page_go_together(copy: Copy) -> None:
+    """A module without a page, a page without a module, a parameter that its page leaves out."""
+    copy.plant("fpga/rtl/planted.sv", "// SPDX-License-Identifier: Apache-2.0\nmodule planted;\nendmodule\n")
+    copy.plant("fpga/doc/gone.md", "# gone\n")
+    copy.edit("fpga/doc/tiara_totals.md", "`IndexBits`", "the index's width")
+    assert_found(copy, "pages", "fpga/rtl/planted.sv", "no page fpga/doc/planted.md")
+    assert_found(copy, "pages", "fpga/doc/gone.md", "no module gone")
+    assert_found(copy, "pages", "fpga/doc/tiara_totals.md", "does not name parameter IndexBits")
+
+
 def test_lint(copy: Copy) -> None:
     """ruff's rules."""
     path = "controlplane/tiara/domain/planted.py"
@@ -326,6 +356,35 @@ def test_plan_that_holds(copy: Copy) -> None:
     entry = f'[[promises]]\npromise = "p"\nissue = 2\ntests = [{tests}, "meson:planted-c"]\n'
     copy.plant("tests/plan.toml", f"# SPDX-License-Identifier: Apache-2.0\n{entry}")
     done = copy.check("plan")
+    assert done.returncode == 0, done.stdout
+
+
+# ---- links
+
+
+@pytest.mark.parametrize(
+    ("link", "said"),
+    [
+        ("[a](no-such.md)", "no-such.md: no such file"),
+        ("[a](../design.md)", "../design.md: no such file"),
+        ("[a](api.md#no-such-heading)", "api.md#no-such-heading: no such heading"),
+        ("[a](#nowhere)", "#nowhere: no such heading"),
+    ],
+)
+def test_dangling_link(copy: Copy, link: str, said: str) -> None:
+    """A link to a file or a heading that is not there is named with its line."""
+    copy.plant("docs/planted.md", f"# Here\n\n{link}\n")
+    assert_found(copy, "links", "docs/planted.md:3", said)
+
+
+def test_links_that_hold(copy: Copy) -> None:
+    """Files, folders, headings and other sites are found; what stands in code is no link."""
+    copy.plant(
+        "docs/planted.md",
+        "# Here, and `there`\n[a](api.md) [b](../fpga/doc) [c](#here-and-there) [d](https://x.invalid/y)\n"
+        "`[e](no-such.md)`\n```\n[f](no-such.md)\n```\n[g](../README.md#plan-before-apply)\n",
+    )
+    done = copy.check("links")
     assert done.returncode == 0, done.stdout
 
 

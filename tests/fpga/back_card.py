@@ -54,6 +54,7 @@ def build() -> Path:
     env = {name: value for name, value in os.environ.items() if name not in ("VERILATOR_ROOT", "MAKEFLAGS")}
     done = subprocess.run(
         [
+            *("flock", str(folder)),  # another process of pytest-xdist may be at it
             *(verilator, "--cc", "--exe", "--build", "-j", "2", "--assert", "--x-initial", "unique"),
             *("-CFLAGS", "-O1", "--Mdir", str(folder), "-y", str(RTL), "--top-module", "tiara_back"),
             *(str(RTL / f"tiara_{name}_pkg.sv") for name in ("layout", "card")),

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The Verilated card (fpga/sim) through cffi in API mode, and what a CPU does with one.
 
-TIARA_BUILD names the build folder, build/release otherwise.
+TIARA_BUILD names the build folder, build/release otherwise; TIARA_SIM_BUILD that of another card.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ import ipaddress
 import os
 import re
 import sysconfig
-import tomllib
 import weakref
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -21,20 +20,13 @@ from importlib.util import module_from_spec, spec_from_loader
 from pathlib import Path
 from typing import Any
 
+from card_registers import COUNTERS, FIELDS, OFFSETS
 from cffi import FFI
 from path_packets import mac
 from tiara.domain.layout import CardKind, CardReason
 
 ROOT = Path(__file__).parents[2]
 INCLUDES = (ROOT / "fpga/sim", ROOT / "dataplane/include")
-REGISTERS = tomllib.loads((ROOT / "fpga/rtl/registers.toml").read_text())
-OFFSETS: dict[str, int] = {register["name"]: register["offset"] for register in REGISTERS["register"]}
-COUNTERS: dict[str, int] = {counter["name"]: i for i, counter in enumerate(REGISTERS["counter"])}
-FIELDS: dict[str, int] = {
-    f"{register['name']}.{one['name']}": 1 << one["bit"]
-    for register in REGISTERS["register"]
-    for one in register.get("field", [])
-}
 PATIENCE = 1_000_000
 """Cycles after which a simulation that is not idle hangs."""
 
@@ -44,7 +36,8 @@ class Refused(Exception):
 
 
 def build_folder() -> Path:
-    return ROOT / os.environ.get("TIARA_BUILD", "build/release") / "fpga/sim"
+    path = os.environ.get("TIARA_BUILD", "build/release")
+    return ROOT / os.environ.get("TIARA_SIM_BUILD", path) / "fpga/sim"
 
 
 def _declarations() -> str:
@@ -100,6 +93,7 @@ class Memory:
     refresh_cycles: int = 0
     idle_pct: int = 0
     stall_pct: int = 0
+    cpu_stall_pct: int = 0
 
 
 CALM = Memory(latency_cycles=10)
@@ -164,6 +158,10 @@ class Card:
         _OPEN.add(self)
         self.epoch = 0
         self.numbers = [0] * 16
+
+    def reconfigure(self, memory: Memory) -> None:
+        """From the next cycle on; memory's seed stays the first one."""
+        self.lib.tiara_sim_configure(self._sim, self.ffi.new("struct tiara_sim_config *", vars(memory)))
 
     def close(self) -> None:
         """Ends the simulation; once."""
@@ -255,7 +253,11 @@ class Card:
                 self.ffi.memmove(self.ffi.addressof(made, name), value, len(value))
             else:
                 setattr(made, name, value)
-        self.write_words("LINE", bytes(self.ffi.buffer(made)))
+        self.backend_line(line, bytes(self.ffi.buffer(made)))
+
+    def backend_line(self, line: int, data: bytes) -> None:
+        """The same, from the struct's bytes."""
+        self.write_words("LINE", data)
         self.write("BACKEND_WRITE", line)
 
     # ---- commands
@@ -275,16 +277,25 @@ class Card:
                 setattr(made.entry, name, members.pop(name))
         for name, value in members.items():
             setattr(made, name, value)
-        self.lib.tiara_sim_command(self._sim, made)
+        self.post(made)
         return int(made.number)
+
+    def post(self, command: Any) -> None:
+        """Queues a struct tiara_card_command as it is."""
+        self.lib.tiara_sim_command(self._sim, command)
 
     def answers(self) -> list[Answer]:
         """All that are there."""
-        made, out = self.ffi.new("struct tiara_card_answer *"), []
-        while self.lib.tiara_sim_answer(self._sim, made):
+        out = []
+        while (made := self.answer()) is not None:
             out.append(Answer(CardKind(made.kind), made.channel, made.epoch, made.number, made.slot,
                               made.harvest, tuple(made.seen)))  # fmt: skip
         return out
+
+    def answer(self) -> Any | None:
+        """The next one, a struct tiara_card_answer."""
+        made = self.ffi.new("struct tiara_card_answer *")
+        return made if self.lib.tiara_sim_answer(self._sim, made) else None
 
     # ---- packets and time
 
@@ -312,6 +323,11 @@ class Card:
     def run(self, cycles: int = PATIENCE) -> None:
         """Until nothing is inside."""
         assert self.lib.tiara_sim_run(self._sim, cycles), "the card did not come to rest"
+
+    def behave(self, memory: Memory) -> None:
+        """From now on as said, but for the seed."""
+        config = self.ffi.new("struct tiara_sim_config *", vars(memory))
+        self.lib.tiara_sim_configure(self._sim, config)
 
     def step(self, cycles: int) -> None:
         """Cycles pass."""

@@ -26,9 +26,9 @@ breaks a property:
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields, replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 HARVESTS_MAX = 2
 
@@ -153,10 +153,22 @@ class State(NamedTuple):
 
 
 class Broken(Exception):
-    """A property does not hold in the state that an action leads to."""
+    """A property does not hold: in the state that an action leads to, or for what the action does."""
+
+    state: State | None = None
+    action: str = ""
 
 
 Step = tuple[str, State]
+
+
+def _step(action: str, after: Callable[..., State], *arguments: Any) -> Step:
+    """An action that may break a property by itself."""
+    try:
+        return action, after(*arguments)
+    except Broken as broken:
+        broken.action = action
+        raise
 
 
 def steps(s: State, rules: Rules) -> Iterator[Step]:
@@ -173,15 +185,15 @@ def steps(s: State, rules: Rules) -> Iterator[Step]:
 
 def _client(s: State, rules: Rules) -> Iterator[Step]:
     if not s.alive and not s.wants and s.connection < s.scope.connections:
-        yield "client opens", _syn(s._replace(connection=s.connection + 1, wants=True), rules)
+        yield _step("client opens", _syn, s._replace(connection=s.connection + 1, wants=True), rules)
     elif s.wants:
-        yield "SYN again", _syn(s, rules)
+        yield _step("SYN again", _syn, s, rules)
     if s.alive and not (s.card.key == "a" and s.forwarded == s.scope.packets):
-        yield "DATA", _data(s)
+        yield _step("DATA", _data, s)
     if s.alive and not s.scope.ages:
         yield "FIN", _fin(s)
     if s.card.key == "b" and s.forwarded < s.scope.packets:
-        yield "DATA of B", _by_card(s, 9)
+        yield _step("DATA of B", _by_card, s, 9)
 
 
 def _syn(s: State, rules: Rules) -> State:
@@ -307,7 +319,7 @@ def _age(s: State, rules: Rules) -> Iterator[Step]:
     if s.alive and not record.due:
         yield "a timeout passes", s._replace(idle=True, a=record._replace(due=True))
     if record.due and record.tier == "cpu":
-        yield "expire", _expire(s)
+        yield _step("expire", _expire, s)
     if record.tier == "offered":
         yield "harvest", _harvest(s, record, rules)
     if record.due and record.tier == "offered" and record.quiet:
@@ -337,12 +349,10 @@ def _expire(s: State) -> State:
 
 def _deliver(s: State, rules: Rules) -> Iterator[Step]:
     for message in sorted(s.sent):
-        if message.kind in ("install", "remove", "harvest", "other"):
-            after = _at_card(s, message, rules)
-        else:
-            after = _at_cpu(s, message, rules)
-        if after != s:
-            yield f"{message.kind} {message.key} {message.number} arrives", after
+        arrives = _at_card if message.kind in ("install", "remove", "harvest", "other") else _at_cpu
+        step = _step(f"{message.kind} {message.key} {message.number} arrives", arrives, s, message, rules)
+        if step[1] != s:
+            yield step
 
 
 def _at_card(s: State, m: Message, rules: Rules) -> State:
@@ -482,10 +492,11 @@ def _stuck(s: State) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What breaks, and the shortest way there."""
+    """What breaks, the shortest way there, and all messages that were sent on it."""
 
     problem: str
     run: tuple[str, ...]
+    sent: frozenset[Message]
 
 
 def check(rules: Rules) -> tuple[int, Finding | None]:
@@ -515,8 +526,9 @@ def _check(start: State, rules: Rules, limit: int = 1_000_000) -> tuple[int, Fin
                     following.append(after)
                     _verified(after, rules)
             except Broken as broken:
-                last = getattr(broken, "state", None) or state
-                return len(seen), Finding(str(broken), _run(seen, last))
+                last = broken.state or state
+                run = _run(seen, last) + (broken.action,) * bool(broken.action)
+                return len(seen), Finding(str(broken), run, last.sent)
         frontier = following
     return len(seen), None
 
@@ -525,7 +537,7 @@ def _verified(state: State, rules: Rules) -> None:
     try:
         verify(state, rules)
     except Broken as broken:
-        broken.state = state  # type: ignore[attr-defined]
+        broken.state = state
         raise
 
 

@@ -8,20 +8,8 @@ from typing import Any
 
 import front_model
 import pytest
-from card_sim import (
-    CALM,
-    COUNTERS,
-    FIELDS,
-    REGISTERS,
-    ROUGH,
-    Answer,
-    Card,
-    Left,
-    Memory,
-    Refused,
-    mac_octets,
-    octets,
-)
+from card_registers import COUNTERS, FIELDS, REGISTERS
+from card_sim import CALM, ROUGH, Answer, Card, Left, Memory, Refused, mac_octets, octets
 from path_model import TABLE_SECRET
 from path_packets import build
 from test_hash import buckets, entry_key, tiara_hash
@@ -147,6 +135,20 @@ def test_lines_are_bounded_and_wait_for_the_card() -> None:
         card.write("COUNTER_READ", len(COUNTERS))
     with pytest.raises(Refused):
         card.totals(card.read("BACKEND_LINES"), True)
+
+
+def test_a_service_without_totals_is_refused() -> None:
+    """An index of SERVICE_LINES or more would count into another's totals: its line stays as it was."""
+    card = started()
+    lines = card.read("SERVICE_LINES")
+    (line,) = front_model.place_services({WEB: WEB_INDEX}, lines)
+    card.service(line, WEB, lines - 1)
+    for index in (lines, lines + WEB_INDEX, 0xFFFF):
+        with pytest.raises(Refused):
+            card.service(line, WEB, index)
+    assert one(card, frame(40000)).service_idx == lines - 1
+    card.service(line, None)
+    assert one(card, frame(40000)).reason is CardReason.NO_SERVICE
 
 
 # ---- resets and epochs
@@ -315,6 +317,55 @@ def test_order_within_a_connection(memory: Memory) -> None:
     assert sent == [f[12:] for f in frames if f[35] % 2]
 
 
+def test_order_over_both_streams() -> None:
+    """While the CPU takes every beat at once, frames leave as they came, whichever way they take."""
+    card, draw = (
+        started(Memory(seed=2, latency_cycles=20, jitter_cycles=40, reorder_pct=50)),
+        random.Random(6),
+    )
+    install(card, 40001)
+    frames = [frame(40001 + n % 2, data=f"{draw.choice([1, 7, 64, 900])}*d") for n in range(300)]
+    assert [one.frame[12:] for one in card.receive(frames)] == [f[12:] for f in frames]
+
+
+DEAF = Memory(latency_cycles=10, cpu_stall_pct=100)
+CPU_BEATS, MAX_BEATS = 1024, 152
+"""tiara_card's CpuBeats, and the longest frame."""
+
+
+def test_a_cpu_that_takes_nothing_stops_nothing() -> None:
+    """Packets are forwarded and removals answered meanwhile; what has no room is dropped and counted."""
+    card = started(DEAF)
+    install(card, 40001)
+    frames = [frame(40001 + n % 2, data=f"{n:04}") for n in range(4 * CPU_BEATS)]
+    card.send(frames)
+    card.step(16 * CPU_BEATS)
+    assert [one.frame[12:] for one in card.left()] == [f[12:] for f in frames[::2]]
+    dropped = card.counter("CPU_DROPPED")
+    kept = CPU_BEATS - MAX_BEATS + 2  # one stands at the output
+    assert dropped == 2 * CPU_BEATS - kept
+    card.command(CardKind.REMOVE, slot=slot_of(40001), key=key(40001))
+    card.step(500)
+    assert len(card.answers()) == 1
+    card.behave(CALM)
+    card.run()
+    assert [one.frame for one in card.left()] == frames[1::2][:kept], "the oldest stay, in their order"
+    assert one(card, frame(40003)).way == "cpu"
+    assert (card.counter("CPU_PKTS"), card.counter("CPU_DROPPED")) == (kept + 1, dropped)
+
+
+@pytest.mark.parametrize("stall", [90, 97])
+def test_a_slow_cpu_gets_whole_packets(stall: int) -> None:
+    """Of frames of all lengths some are dropped, as many as are counted; the rest is whole and in order."""
+    card, draw = started(Memory(seed=3, latency_cycles=10, cpu_stall_pct=stall)), random.Random(stall)
+    frames = [frame(40002, data=f"{draw.choice([1, 60, 70, 700, 1400])}*{n % 10}") for n in range(1000)]
+    left = [one.frame for one in card.receive(frames)]
+    rest = iter(frames)
+    assert all(one in rest for one in left)
+    assert card.counter("CPU_DROPPED") == len(frames) - len(left) > 100
+    assert len(left) > 100
+
+
 def test_an_empty_backend_line_hands_up() -> None:
     """An entry whose line of the backend table is empty forwards nothing, and is not seen."""
     card = started()
@@ -338,7 +389,7 @@ def test_totals_and_counters(memory: Memory) -> None:
     counted = {name: card.counter(name) for name in COUNTERS}
     assert counted == {
         "RX_PKTS": 6, "TX_PKTS": 5, "CPU_PKTS": 1, "BAD_PKTS": 0, "COMMANDS": 1, "COMMANDS_DROPPED": 0,
-        "ANSWERS": 0, "RESETS": 1, "MEMORY_ERRORS": 0,
+        "ANSWERS": 0, "RESETS": 1, "MEMORY_ERRORS": 0, "CPU_DROPPED": 0,
         "RX_BYTES": expected[1] + 6 + len(frame(40003)), "TX_BYTES": expected[1],
         "CPU_BYTES": len(frame(40003)),
     }  # fmt: skip

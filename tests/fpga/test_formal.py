@@ -43,6 +43,47 @@ FAULTS = {
         "if (push) done_d[s_tag_o]",
         "if (push && s_done_i) done_d[s_tag_o]",
     ),
+    "drop FIFO: half a packet": (
+        "tiara_drop_fifo",
+        "middle_q ? keep_q :",
+        "(middle_q && !keep_q) ? keep_q :",
+    ),
+    "drop FIFO: overtakes what is stored": (
+        "tiara_drop_fifo",
+        "pass  = in && empty && free",
+        "pass  = in && free",
+    ),
+    "drop FIFO: drops what has room": (
+        "tiara_drop_fifo",
+        "used <= (PlaceBits + 1)'(Depth - MaxBeats)",
+        "used < (PlaceBits + 1)'(Depth - MaxBeats)",
+    ),
+    "seen: a use beside the swap is lost": (
+        "tiara_seen",
+        "set_bank_q <= bank_q;",
+        "set_bank_q <= bank_q ^ (state_q == StClear && last_line);",
+    ),
+    "seen: clears the bank that is set": ("tiara_seen", "bank_q != 1'(g)", "bank_q == 1'(g)"),
+    "seen: a report leaves its last line out": (
+        "tiara_seen",
+        "if (rd_data[!bank_q] != '0) begin",
+        "if (rd_data[!bank_q] != '0 && !last_line) begin",
+    ),
+    "seen: a query looks into one bank": (
+        "tiara_seen",
+        "rd_data[0][set_bit_q] || rd_data[1][set_bit_q]",
+        "rd_data[bank_q][set_bit_q]",
+    ),
+    "totals: two packets in turn count once": (
+        "tiara_totals",
+        "idx_q   <= idx;",
+        "if (!add_q) idx_q <= idx;",
+    ),
+    "totals: a reset leaves the last one": (
+        "tiara_totals",
+        "assign ready_o      = clear_q[IndexBits];",
+        "assign ready_o      = clear_q >= (IndexBits + 1)'(2 ** IndexBits - 1);",
+    ),
     "command, R2: the same number again": (
         "tiara_command",
         "newest_q[channel]) > 0",
@@ -78,9 +119,24 @@ def test_fault_breaks_its_proof(name: str, tmp_path: Path) -> None:
     assert _verdict(tmp_path, module, "prove") in ("FAIL", "UNKNOWN")
 
 
+def test_a_cover_out_of_reach_is_noticed(tmp_path: Path) -> None:
+    """A proof whose case never comes up does not pass; each has covers of its own."""
+    for proof in PROOFS:
+        assert len(re.findall(r" c_\d+ : cover ", (FPGA / f"formal/{proof}_formal.sv").read_text())) >= 2, (
+            proof
+        )
+    _copied(tmp_path)
+    file = tmp_path / "formal/tiara_skid_formal.sv"
+    text = file.read_text()
+    assert text.count("a_reset : assume (begun_q || !rst_ni);") == 1
+    file.write_text(text.replace("assume (begun_q || !rst_ni)", "assume (!rst_ni)"))
+    assert _verdict(tmp_path, "tiara_skid", "prove") == "PASS", "no property fails where nothing happens"
+    assert _verdict(tmp_path, "tiara_skid", "cover") == "FAIL"
+
+
 def test_every_module_has_its_proof() -> None:
-    """Those that issue 6 names."""
-    names = ("command", "fifo", "id_pool", "reorder", "skid")
+    """Those that issue 6 names, and what drops packets, tells of uses and counts."""
+    names = ("command", "drop_fifo", "fifo", "id_pool", "reorder", "seen", "skid", "totals")
     assert [f"tiara_{name}" for name in names] == PROOFS
     assert set(PROOFS) == {module for module, _, _ in FAULTS.values()}
 

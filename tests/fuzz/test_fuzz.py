@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import subprocess
 from pathlib import Path
 
@@ -53,19 +52,12 @@ def run(name: str, *arguments: str | Path, log: Path, **env: str) -> str:
     return text
 
 
-def unpacked(name: str) -> Path:
-    """The committed corpus as files, and nothing else."""
-    folder = BUILD / f"corpus-{name}"
-    shutil.rmtree(folder, ignore_errors=True)
-    corpus.unpack(name, folder)
-    return folder
-
-
 @pytest.mark.parametrize("name", ["path", "push"])
-def test_no_input_breaks_it(name: str) -> None:
+def test_no_input_breaks_it(name: str, tmp_path: Path) -> None:
     """Whatever bytes come: no bad access, no undefined behaviour, and the target's own checks hold."""
     found = BUILD / f"found-{name}"
     found.mkdir(exist_ok=True)
+    corpus.unpack(name, tmp_path)
     text = run(
         name,
         f"-max_total_time={SECONDS}",
@@ -75,16 +67,17 @@ def test_no_input_breaks_it(name: str) -> None:
         "-print_final_stats=1",
         f"-artifact_prefix={BUILD}/{name}-",
         found,
-        unpacked(name),
+        tmp_path,
         log=BUILD / f"{name}.log",
     )
     units = re.search(r"number_of_executed_units: (\d+)", text)
     assert units and int(units[1]) > len(corpus.lines(name)), text[-3000:]
 
 
-def test_the_corpus_reaches_every_verdict() -> None:
+def test_the_corpus_reaches_every_verdict(tmp_path: Path) -> None:
     """The fuzzer starts from inputs that lead to each end that a packet can have."""
     seen = BUILD / "seen"
-    run("path", "-runs=0", unpacked("path"), log=BUILD / "replay.log", TIARA_FUZZ_SEEN=str(seen))
+    corpus.unpack("path", tmp_path)
+    run("path", "-runs=0", tmp_path, log=BUILD / "replay.log", TIARA_FUZZ_SEEN=str(seen))
     verdicts = {Verdict(int(line)) for line in seen.read_text().split()}
     assert set(Verdict) - verdicts == {Verdict.NONE} | NEEDS_A_CARD

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Puts each fault of mutants.toml into a copy of the tree and runs the test that must turn red.
 
-    mutants.py --build FOLDER [NAME...]     all, or those named; the copy and its builds stay in FOLDER
+    mutants.py --build FOLDER [NAME...]     all, or those named; the copies and their builds stay in FOLDER
 
 Every named test must first pass on the copy as it is. A fault that its test lets pass, that does not
-compile or that has no place any more fails the run.
+compile or that has no place any more fails the run. There are two copies, and tests that are built from
+the same program stay on one.
 """
 
 from __future__ import annotations
@@ -19,15 +20,19 @@ import sys
 import tempfile
 import time
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
+from itertools import count
 from pathlib import Path
+from queue import SimpleQueue
 
 ROOT = Path(__file__).resolve().parents[2]
-SECONDS = 150
+SECONDS = 300
 """A test that takes longer hangs, and that is red too."""
+COPIES = 2
 OPTIONS = {
     "release": ("meson", "setup", "-Dtests=true", "-Dpython=false", "-Ddataplane=disabled"),
     "tsan": ("meson", "setup", "-Dtests=true", "-Ddataplane=disabled", "-Db_sanitize=thread"),
@@ -39,6 +44,8 @@ PROGRAMS = {
     "tests/fpga/test_rtl_differential.py": ("release", "tests/path/run_memory"),
     "tests/fpga/test_card": ("release", "fpga/sim/libtiara_sim.so"),
     "tests/fpga/test_card_records": ("release", "tests/path/run_memory"),
+    "tests/fpga/test_three_way": ("release", "fpga/sim/libtiara_sim.so", "tests/path/run_memory"),
+    "tests/fpga/test_replay": ("release", "fpga/sim/libtiara_sim.so", "tests/path/replay_offload"),
     "tests/fuzz/": ("fuzz", "tests/fuzz/fuzz_path"),
 }
 """What a folder's tests run, and the build it is in."""
@@ -114,15 +121,17 @@ class Copy:
         return self.green(*command, log=name, env={"TSAN_OPTIONS": "halt_on_error=1"})
 
     def run_python(self, test: str) -> bool:
-        env = {"PYTHONPATH": str(self.tree / "controlplane"), "PYTHONDONTWRITEBYTECODE": "1"}
-        for folder, (build, target) in PROGRAMS.items():
+        paths = [str(self.tree / folder) for folder in ("controlplane", "tests/mutants")]
+        env = {"PYTHONPATH": os.pathsep.join(paths), "PYTHONDONTWRITEBYTECODE": "1"}
+        for folder, (build, *targets) in PROGRAMS.items():
             if test.startswith(folder):
                 self.set_up(build)
-                self.ninja(build, target)
+                self.ninja(build, *targets)
                 env |= {"TIARA_BUILD": str(self.folder / build)}
-        env |= {"TIARA_FUZZ_SECONDS": "3", "TIARA_PATH_PACKETS": "5000"}
+        env |= {"TIARA_FUZZ_SECONDS": "3", "TIARA_PATH_PACKETS": "5000", "TIARA_CARD_PACKETS": "12500"}
         env |= {"TIARA_FPGA_BUILD": str(self.folder / "fpga")}
-        command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", test]
+        plugins = ["-p", "no:cacheprovider", "-p", "first_example"]
+        command = [sys.executable, "-m", "pytest", "-q", "-x", *plugins, test]
         return self.green(*command, log="pytest", env=env)
 
     def set_up(self, build: str) -> None:
@@ -131,8 +140,8 @@ class Copy:
             run([*OPTIONS[build], str(folder), str(self.tree)], self.folder, f"{build} cannot be set up")
         self.ninja(build, "build.ninja")  # a folder from before may not know of new tests
 
-    def ninja(self, build: str, target: str) -> None:
-        run(["ninja", "-C", str(self.folder / build), target], self.folder, "does not compile")
+    def ninja(self, build: str, *targets: str) -> None:
+        run(["ninja", "-C", str(self.folder / build), *targets], self.folder, "does not compile")
 
     def green(self, *command: str, log: str, env: dict[str, str]) -> bool:
         """A test that fails half way leaves its files in a folder that goes."""
@@ -182,20 +191,15 @@ def mutants() -> list[Mutant]:
     return [Mutant(**entry) for entry in table["mutant"]]
 
 
-def check_sound(copy: Copy, tests: list[str]) -> list[str]:
-    """The tests that are red without any fault."""
-    print(f"{len(tests)} tests on the tree as it is", flush=True)
-    red = []
-    for test in tests:
-        try:
-            passed = copy.passes(test)
-        except (Broken, KeyError) as error:
-            print(f"  {error}")
-            passed = False
-        if not passed:
-            red.append(test)
-            print(f"RED WITHOUT A FAULT  {test}", flush=True)
-    return red
+def is_sound(copy: Copy, test: str) -> bool:
+    """A test passes on the tree as it is; says when it does not."""
+    try:
+        if copy.passes(test):
+            return True
+    except (Broken, KeyError) as error:
+        print(f"  {error}")
+    print(f"RED WITHOUT A FAULT  {test}", flush=True)
+    return False
 
 
 def try_one(copy: Copy, mutant: Mutant) -> str:
@@ -207,26 +211,65 @@ def try_one(copy: Copy, mutant: Mutant) -> str:
         return f"BROKEN: {error}"
 
 
+def program(test: str) -> str:
+    """What tests must share to be tried on one copy: the program that is built, or else the file."""
+    made = (targets[0] for folder, (_, *targets) in PROGRAMS.items() if test.startswith(folder))
+    return next(made, test.partition("::")[0])
+
+
+def by_program(wanted: list[Mutant]) -> list[list[Mutant]]:
+    """Faults in the order of the table from its end: the card's take longest, and come first."""
+    shares: dict[str, list[Mutant]] = {}
+    for one in reversed(wanted):
+        shares.setdefault(program(one.red), []).append(one)
+    return list(shares.values())
+
+
+class Run:
+    """Tries shares of the faults, each on a copy that no other uses meanwhile."""
+
+    def __init__(self, copies: Sequence[Copy], cnt: int) -> None:
+        self.idle: SimpleQueue[Copy] = SimpleQueue()
+        for copy in copies:
+            self.idle.put(copy)
+        self.cnt = cnt
+        self.numbers = count(1)
+
+    def share(self, faults: list[Mutant]) -> int:
+        """How many of them failed, or tests that are red anyway."""
+        copy = self.idle.get()
+        try:
+            useless = {test for test in dict.fromkeys(one.red for one in faults) if not is_sound(copy, test)}
+            return len(useless) + sum(self.one(copy, fault, fault.red in useless) for fault in faults)
+        finally:
+            self.idle.put(copy)
+
+    def one(self, copy: Copy, mutant: Mutant, useless: bool) -> bool:
+        """Whether it failed; says what became of it."""
+        started = time.monotonic()
+        said = "NOT TRIED: its test is red anyway" if useless else try_one(copy, mutant)
+        seconds = time.monotonic() - started
+        at = f"[{next(self.numbers)}/{self.cnt}]"
+        print(f"{at} {said:<9}{mutant.name}: {mutant.red} ({seconds:.0f} s)", flush=True)
+        return said != "red"
+
+
 def main() -> int:
     """0: each fault turned its test red."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--build", type=Path, required=True, help="folder for the copy and its builds")
+    parser.add_argument("--build", type=Path, required=True, help="folder for the copies and their builds")
     parser.add_argument("names", nargs="*", help="faults to try; all without")
     arguments = parser.parse_args()
     wanted = [one for one in mutants() if not arguments.names or one.name in arguments.names]
     if missing := set(arguments.names) - {one.name for one in wanted}:
         parser.error(f"no fault named {', '.join(sorted(missing))} in mutants.toml")
-    copy = Copy(arguments.build.resolve())
-    copy.folder.mkdir(parents=True, exist_ok=True)
-    copy.refresh()
-    useless = check_sound(copy, list(dict.fromkeys(one.red for one in wanted)))
-    failed = len(useless)
-    for number, mutant in enumerate(wanted, 1):
-        started = time.monotonic()
-        said = try_one(copy, mutant) if mutant.red not in useless else "NOT TRIED: its test is red anyway"
-        failed += said != "red"
-        seconds = time.monotonic() - started
-        print(f"[{number}/{len(wanted)}] {said:<9}{mutant.name}: {mutant.red} ({seconds:.0f} s)", flush=True)
+    shares = by_program(wanted)
+    copies = [Copy(arguments.build.resolve() / str(i)) for i in range(min(COPIES, len(shares)))]
+    for copy in copies:
+        copy.folder.mkdir(parents=True, exist_ok=True)
+        copy.refresh()
+    with ThreadPoolExecutor(len(copies)) as pool:
+        failed = sum(pool.map(Run(copies, len(wanted)).share, shares))
     print(f"{len(wanted)} faults, {failed} failures")
     return 1 if failed else 0
 

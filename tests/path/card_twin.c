@@ -77,6 +77,7 @@ twin_answer(struct tiara_card_twin *t, const struct tiara_card_command *c,
 	if (up->cnt < TWIN_LINK_MESSAGES)
 		t->about[c->channel % t->config.queue_cnt][up->cnt] = twin_key(&c->entry);
 	twin_link_put(t, up, &m);
+	twin_say(t, "answer", 0, &m.answer, sizeof(m.answer));
 }
 
 static bool
@@ -130,6 +131,7 @@ twin_command(struct tiara_card_twin *t, const struct tiara_card_command *c)
 {
 	uint32_t *newest = &t->newest[c->channel % TIARA_CARD_CHANNELS];
 
+	twin_say(t, "command", 0, c, sizeof(*c));
 	if (c->epoch != t->epoch || (int32_t)(c->number - *newest) <= 0 ||
 	    c->slot >= twin_slot_cnt(t)) {
 		t->counts.dropped++;
@@ -209,9 +211,14 @@ twin_rx(void *self, uint32_t queue, const struct tiara_port *wire, struct tiara_
 	for (uint16_t i = 0; i < cnt; i++) {
 		struct tiara_frame *f = &frame[i];
 
-		if (!twin_packet(t, f))
+		twin_say(t, "frame", 0, f->data, f->len_bytes);
+		if (!twin_packet(t, f)) {
+			twin_say(t, "cpu", 0, f->data, f->len_bytes);
 			frame[up++] = *f;
-		else if (wire->tx(wire->self, &f, 1) == 0)
+			continue;
+		}
+		twin_say(t, "sent", 0, f->data, f->len_bytes);
+		if (wire->tx(wire->self, &f, 1) == 0)
 			wire->drop(wire->self, &f, 1);
 	}
 	t->counts.handed_up += up;
@@ -246,6 +253,7 @@ twin_reset(void *self)
 	twin_enter(t);
 	twin_empty(t);
 	epoch = t->epoch;
+	twin_say(t, "reset", epoch, NULL, 0);
 	twin_leave(t);
 	return epoch;
 }
@@ -269,6 +277,7 @@ twin_backend_write(void *self, uint32_t line, const struct tiara_card_backend *b
 
 	twin_enter(t);
 	t->backend[line] = *backend;
+	twin_say(t, "backend", line, backend, sizeof(*backend));
 	twin_leave(t);
 }
 
@@ -301,6 +310,7 @@ twin_service_write(void *self, const struct tiara_card_service *service)
 							       : NULL;
 	if (place)
 		*place = *service;
+	twin_say(t, "service", place != NULL, service, sizeof(*service));
 	twin_leave(t);
 	return place != NULL;
 }
@@ -317,6 +327,9 @@ twin_totals(void *self, enum tiara_card_totals which, uint32_t first, uint32_t c
 	for (uint32_t i = 0; i < cnt; i++)
 		total[i] = first + i < lines ? t->total[which][first + i]
 					     : (struct tiara_card_total){0, 0};
+	for (uint32_t i = 0; i < cnt && first + i < lines; i++)
+		twin_say(t, which == TIARA_CARD_TOTALS_SERVICE ? "service_total" : "backend_total",
+			 first + i, &total[i], sizeof(total[i]));
 	twin_leave(t);
 }
 
@@ -463,6 +476,7 @@ tiara_card_twin_new(const struct tiara_card_twin_config *config)
 	t->service = calloc(config->service_lines, sizeof(*t->service));
 	t->total[0] = calloc(config->service_lines, sizeof(*t->total[0]));
 	t->total[1] = calloc(config->backend_lines, sizeof(*t->total[1]));
+	twin_say(t, "secret", 0, config->secret, sizeof(config->secret));
 	if (t->seen[0] && t->seen[1] && t->entry && t->backend && t->service && t->total[0] &&
 	    t->total[1])
 		return t;

@@ -6,6 +6,8 @@
 #ifndef TIARA_PORT_CARD_TWIN_H
 #define TIARA_PORT_CARD_TWIN_H
 
+#include <stdio.h>
+
 #include "port/card.h"
 
 struct tiara_card_twin;
@@ -23,6 +25,8 @@ struct tiara_card_twin_config {
 	uint8_t delay; /* stays on its way while others pass, at each look */
 	bool is_port;
 	bool held; /* messages stay on the link, and arrive when tiara_card_twin_deliver says so */
+	/* not NULL: gets a line for all that reaches the card and all that it answers */
+	FILE *trace;
 };
 
 /* What it did, since it was made. */
@@ -56,6 +60,8 @@ bool tiara_card_twin_deliver(struct tiara_card_twin *twin, enum tiara_card_kind 
 			     uint32_t nth);
 /* The entry of a key in its table, or one of state 0. */
 struct tiara_card_entry tiara_card_twin_entry(const struct tiara_card_twin *twin, uint64_t key);
+/* Its entries, into the trace. */
+void tiara_card_twin_say_table(const struct tiara_card_twin *twin);
 /* A slot as it is. */
 struct tiara_card_entry tiara_card_twin_slot(const struct tiara_card_twin *twin, uint32_t slot);
 

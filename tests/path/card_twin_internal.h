@@ -46,6 +46,10 @@ void twin_link_put(struct tiara_card_twin *t, struct twin_link *link,
 		   const union twin_message *message);
 bool twin_link_get(struct tiara_card_twin *t, struct twin_link *link, union twin_message *message);
 
+/* A line of the trace, if there is one. */
+void twin_say(const struct tiara_card_twin *t, const char *what, uint32_t number, const void *data,
+	      size_t bytes);
+
 /* A frame from the wire. True: it is ready to be sent; false: it goes up as it came. */
 bool twin_packet(struct tiara_card_twin *t, struct tiara_frame *f);
 /* Where a key is in the table; UINT32_MAX: nowhere. */

@@ -2,14 +2,21 @@
 /*
  * Runs of the protocol's model (tests/fpga/protocol_model.py), step by step, against the engine and the
  * plain card: a step a line on standard input, in the model's words. Each run broke a protocol that lacks
- * one rule; here nothing may break. A step that the engine does not let happen is passed over. Says how
- * many messages arrived that the run names.
+ * one rule; here nothing may break. A step that the engine does not let happen is passed over.
+ *
+ *   replay_offload BUCKETS
+ *
+ * Answers with the card's trace: a line for all that reaches the card and all that it answers, its table
+ * after each step, and "missed" with an arrival of a message that was never sent.
  */
 #include <string.h>
 
 #include "check.h"
 #include "offload_bed.h"
+#include "path/wire.h"
 #include "table/hash.h"
+
+enum { REPLAY_LOOKS = OFFLOAD_PENDING / 64 }; /* turns, until each removal was looked at */
 
 static struct bed bed;
 static uint32_t other; /* a third client, of A's channel if there is one */
@@ -49,7 +56,8 @@ wish(uint32_t client, uint32_t worker, bool again, enum offload_wish_kind kind)
 		bed_packet(&bed, client, BED_DATA, worker);
 	tiara_offload_wish_wk(&bed.worker[worker], bed_key(client), hash_of(client), kind);
 	bed_turn(&bed, again ? 2000000 : 1000);
-	bed_turn(&bed, 1000);
+	for (uint32_t i = 0; i < REPLAY_LOOKS; i++)
+		bed_turn(&bed, 1000);
 }
 
 static bool
@@ -143,21 +151,34 @@ act(const char *step)
 		mishap_or_time(step);
 }
 
-int
-main(void)
+static void
+say_node(void)
 {
-	struct bed_config config = {.twin = {.bucket_cnt = 2,
+	const struct tiara_node *node = &bed.world.map.segment->node;
+
+	printf("node %u ", TIARA_BE32(node->address));
+	for (int i = 0; i < 6; i++)
+		printf("%02x", node->port_mac[i]);
+	printf("\n");
+}
+
+int
+main(int argc, char **argv)
+{
+	struct bed_config config = {.twin = {.bucket_cnt = (uint32_t)atoi(argv[argc - 1]),
 					     .backend_lines = BED_BACKENDS,
 					     .service_lines = 4,
 					     .queue_cnt = BED_WORKERS,
 					     .seed = 1,
 					     .is_port = true,
-					     .held = true},
+					     .held = true,
+					     .trace = stdout},
 				    .worker_cnt = BED_WORKERS};
-	uint32_t named = 0, arrived = 0, shuffles = 1;
+	uint32_t shuffles = 1;
 	char line[128];
 
 	bed_open(&bed, &config);
+	say_node();
 	bed_ticks(&bed, 1);
 	choose_other();
 	while (fgets(line, sizeof(line), stdin)) {
@@ -166,19 +187,19 @@ main(void)
 
 		line[strcspn(line, "\n")] = 0;
 		if (sscanf(line, "arrives %15s %3s %u", kind, key, &nth) == 3) {
-			named++;
-			arrived += arrives(kind, key, nth);
+			if (!arrives(kind, key, nth))
+				printf("missed %s %s %u\n", kind, key, nth);
 		} else {
 			act(line);
 		}
 		bed_check(&bed);
+		tiara_card_twin_say_table(bed.twin);
 		bed_shuffle(&bed, ++shuffles); /* every new choice is another one */
 	}
 	bed_packet(&bed, 0, BED_DATA, 0);
 	bed_packet(&bed, 0, BED_SYN, 0);
 	bed_packet(&bed, 0, BED_DATA, 0);
 	bed_check(&bed);
-	printf("%u of %u\n", arrived, named);
 	bed_close(&bed);
 	return 0;
 }

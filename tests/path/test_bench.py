@@ -40,6 +40,7 @@ RUNS = [
     ("bench-publish", ["2"], {"maglev.fill", "publish.change"}),
     ("bench-consistency", ["65536", "8"], {"path.consistency"}),
     ("bench-flood", ["65536", "1"], {"path.flood"}),
+    ("bench-offload", ["131072", "ipip", "1"], {"path.new", "card.commands", "card.decision"}),
     *(("bench-path", ["131072", mode, "1"], PATH) for mode in ("l2", "ipip", "vxlan")),
 ]
 NONE_AT_ALL = {"broken", "refused"}  # by measure

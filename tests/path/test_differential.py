@@ -32,6 +32,9 @@ FLAGS = [SYN, ACK, ACK, ACK, ACK | FIN, RST, SYN | ACK, SYN | RST, 0, ACK | 0x08
 class Traffic:
     """Frames of few clients, services and stations, so that they meet; some of them broken."""
 
+    targets: ClassVar[list[str]] = TARGETS
+    flags: ClassVar[list[int]] = FLAGS
+
     def __init__(self, seed: int) -> None:
         self.random = random.Random(seed)
 
@@ -78,7 +81,7 @@ class Traffic:
             + fragment.to_bytes(2, "big")
             + bytes([self.random.choices([63, 0, 1, 2], [90, 1, 1, 1])[0], protocol, 0, 0])
             + octets(self.random.choices(CLIENTS, [40, 40, 20, 1, 1, 1])[0])
-            + octets(pick(TARGETS))
+            + octets(pick(self.targets))
         )
         return self.ether(0x0800) + with_checksum(header + options, 10) + payload
 
@@ -91,7 +94,7 @@ class Traffic:
         """Any flags, with or without options and data."""
         words = self.random.choices([5, 8, 4, 15], [80, 10, 1, 1])[0]
         data = b"d" * self.random.choices([0, 1, 60, 61], [50, 30, 2, 2])[0]
-        flags = bytes([words << 4, self.random.choice(FLAGS)])
+        flags = bytes([words << 4, self.random.choice(self.flags)])
         return self.ports(80) + bytes(8) + flags + bytes(6) + bytes(12) * (words == 8) + data
 
     def udp(self) -> bytes:

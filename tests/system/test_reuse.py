@@ -14,9 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from testbed import demo
-from testbed.balancer import CONTROLPLANE_PROGRAM, Balancer
+from testbed.balancer import CONTROLPLANE_PROGRAM
 from testbed.topology import UDP_PORTS, server_address
 from testbed.traffic import Traffic
+from testbed.verbs import Operator, backend_of, pool_of, service_of
+from tiara.v1 import configuration_pb2 as cf
 
 CARELESS = (sys.executable, str(Path(__file__).parent / "testbed/no_quarantine.py"))
 SERVICES = 1000
@@ -47,22 +49,23 @@ class Round:
         return f"b{(service + self.number) % 3 + 1}"
 
 
-def create(balancer: Balancer, batch: range, now: Round) -> None:
+def nothing(batch: range) -> cf.Configuration:
+    """What the batch's owner has once it is deleted."""
+    return cf.Configuration(owner=f"batch{batch.start}")
+
+
+def declared(batch: range, now: Round) -> cf.Configuration:
     """Pools and backends in the order of pools, then services."""
+    wanted = nothing(batch)
     for service in sorted(batch, key=now.pool):
-        server = now.server(service)
-        balancer.create_pool(now.pool(service), "l2", rows=ROWS)
-        balancer.create_backend(now.pool(service), server, server_address(int(server[1:])))
+        pool, server = now.pool(service), now.server(service)
+        wanted.backend_pools.append(pool_of(pool, ROWS))
+        wanted.backends.append(backend_of(pool, server, server_address(int(server[1:]))))
     for service in batch:
         address, port = TARGETS[service]
-        balancer.create_service(f"s{service:04d}", now.pool(service), f"udp:{address}:{port}")
-
-
-def delete(balancer: Balancer, batch: range, then: Round) -> None:
-    """All of the batch."""
-    for service in batch:
-        balancer.delete_service(f"s{service:04d}")
-        balancer.delete_pool(then.pool(service))
+        frontend = f"udp:{address}:{port}"
+        wanted.virtual_services.append(service_of(f"s{service:04d}", now.pool(service), frontend))
+    return wanted
 
 
 def count_wrong(traffic: Traffic, batch: range, now: Round) -> int:
@@ -80,15 +83,16 @@ def wrong_in_each_round(name: str, rounds: int, controlplane: Sequence[str]) -> 
     with demo.testbed(name, "af_packet", SIZES, controlplane) as (balancer, traffic):
         run = demo.Demo(balancer, traffic, hold_s=0.2, show=lambda _: None)
         run.step("traffic", run.start_traffic)
+        operator = Operator(balancer)
         wrong = []
         for now in map(Round, range(rounds)):
             wrong.append(0)
             for batch in batches:
                 if now.number:
                     traffic.ask(CLIENT_PORT, [TARGETS[service] for service in batch])  # fresh entries
-                    delete(balancer, batch, Round(now.number - 1))
+                    operator.apply(nothing(batch))
                     balancer.wait_applied()
-                create(balancer, batch, now)
+                operator.apply(declared(batch, now))
                 balancer.wait_applied()
                 wrong[-1] += count_wrong(traffic, batch, now)
         traffic.settle(time.monotonic(), hold_s=0.5)

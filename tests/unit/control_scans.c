@@ -360,6 +360,23 @@ scans_left(struct scans *s, uint16_t service)
 	return sum;
 }
 
+/* A pass in which an entry moved is not the last: the next one looks once more. */
+static void
+test_flush_after_a_move(void)
+{
+	struct tiara_flush flush = {.bucket = 1}; /* begun, when nothing had moved yet */
+	const struct tiara_filter all = {.services = NULL};
+	static struct scans s;
+
+	scans_open(&s, 10);
+	tiara_handle_map(s.w.control)->move[0]++;
+	CHECK_OK(tiara_connections_flush(s.w.control, &all, &flush, &world_error));
+	CHECK(flush.passes == 1 && !flush.complete && !flush.done);
+	CHECK_OK(tiara_connections_flush(s.w.control, &all, &flush, &world_error));
+	CHECK(flush.passes == 2 && flush.complete && flush.done);
+	world_end(&s.w);
+}
+
 /* However entries move meanwhile: a flush that says complete has left none, and took each once. */
 static void
 test_flush_beside_movers(void)
@@ -438,6 +455,7 @@ main(void)
 	test_flush_filters();
 	test_flush_keeps_the_balance();
 	test_flush_is_the_control_planes();
+	test_flush_after_a_move();
 	test_flush_beside_movers();
 	test_rows_differ();
 	return 0;

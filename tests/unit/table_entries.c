@@ -5,7 +5,7 @@
  */
 #include "table_world.h"
 
-enum { BUCKETS = 16, CLIENTS = 90, TURNS = 40000, WRITERS = 3 };
+enum { BUCKETS = 16, CLIENTS = 90, TURNS = 40000, WRITERS = 3, BURST = 3 };
 
 static struct world w;
 static struct tiara_writer writer[WRITERS];
@@ -34,6 +34,21 @@ turn_insert(struct tiara_writer *by)
 }
 
 static void
+turn_insert_burst(struct tiara_writer *by)
+{
+	enum tiara_status status[BURST];
+	struct tiara_found f[BURST];
+	union tiara_word word[BURST];
+	uint64_t hash[BURST];
+
+	for (int i = 0; i < BURST; i++) {
+		word[i] = word_drawn();
+		hash[i] = world_hash(&w, word[i].key);
+	}
+	tiara_table_insert_burst(&w.map, &w.age, by, hash, word, BURST, f, status);
+}
+
+static void
 turn_remove(struct tiara_writer *by)
 {
 	struct tiara_found f = world_find(&w, word_drawn().key);
@@ -58,8 +73,10 @@ turn(void)
 	struct tiara_writer *by = &writer[draw(WRITERS)];
 	uint32_t what = draw(100);
 
-	if (what < 80)
+	if (what < 60)
 		turn_insert(by);
+	else if (what < 80)
+		turn_insert_burst(by);
 	else if (what < 95)
 		turn_remove(by);
 	else if (what < 97)

@@ -16,7 +16,7 @@ import grpc
 import pytest
 from conftest import Api, FakeDataplane
 from google.protobuf.duration_pb2 import Duration
-from tiara.domain.layout import EntryFlag, MEMBERS, SIZES
+from tiara.domain.layout import MEMBERS, SIZES, EntryFlag
 from tiara.reconciler import Reconciler
 from tiara.v1 import backend_pool_pb2 as bp
 from tiara.v1 import connection_pb2 as cn
@@ -358,7 +358,7 @@ def keys(found: list[cn.Connection]) -> list[tuple[str, int, str, int]]:
 
 
 async def test_offloaded(api: Api, memory: Memory) -> None:
-    """A connection in the card is said to be, with the packets that the card forwards; others are the CPU's."""
+    """A connection in the card, and the packets of it that the card forwards, are said to be its."""
     await configure(api)
     for address in (B1, B2):
         memory.neighbour(address, NEXT_HOP_MAC)

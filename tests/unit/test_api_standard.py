@@ -162,6 +162,7 @@ async def test_drained_tells_watchers(api: Api, reconciler: Reconciler) -> None:
     watch = stub.Watch(health_pb2.HealthCheckRequest(service="tiara.v1.NodeService"), timeout=10)
     assert (await watch.read()).status == SERVING
     reconciler.standing.drain()
+    assert (await standing_of(api.channel, [""])) == {"": NOT_SERVING}
     assert (await watch.read()).status == NOT_SERVING
     with reconciler.standing.commit():
         pass

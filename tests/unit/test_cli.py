@@ -385,7 +385,8 @@ def test_connection_tables(tiara: Tiara, world: World) -> None:
     assert wide == [
         "Prot  Client            VIP               Backend  State        Idle"
         "  Expires  Service  Forward  Pushed  Tier",
-        "tcp   198.18.0.7:40000  198.18.100.1:443  web/b1   established    1s   29m59s  web      l2       no      cpu",
+        "tcp   198.18.0.7:40000  198.18.100.1:443  web/b1   established    1s"
+        "   29m59s  web      l2       no      cpu",
     ]
 
 

@@ -208,7 +208,7 @@ async def _replica(watching: Watching, last: int) -> tuple[dict[str, int], list[
 async def test_what_comes_during_the_snapshot(reconciler: Reconciler) -> None:
     """A change between two of its resources follows it."""
     await _pool_of(reconciler, 3)
-    live = reconciler.feed.watch(Reader(), 0, 60)
+    live = reconciler.feed.watch(Reader(), 0, 1)
     assert isinstance(await anext(live), Put)
     await reconciler.configuration.delete_backend("web", "b1", "")
     found = [await anext(live) for _ in range(4)]

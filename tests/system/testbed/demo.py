@@ -56,7 +56,8 @@ ADDED, DRAINED, KILLED, PINNED = "b4", "b2", "b3", "b2"
 class Demo:
     """The steps, in order, on one testbed.
 
-    `check_port` 0 is without health checks, `card` with an offload card. `broken` collects the flows that broke and should not have.
+    `check_port` 0 is without health checks, `card` with an offload card. `broken` collects the flows that
+    broke and should not have.
     """
 
     balancer: Balancer
