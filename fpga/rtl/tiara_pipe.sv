@@ -281,7 +281,7 @@ module tiara_pipe
   localparam int unsigned EndedBits = 4;
   localparam int unsigned Late = 6;  // results that tiara_rewrite has taken and not ended yet, at most
   ended_t last, first;
-  logic rx_ends, tx_ends, up_ends, cpu_ends, ends, ended_room, open, gone, first_valid, first_ready;
+  logic rx_ends, tx_ends, up_ends, cpu_ends, ends, ended_room, open, first_valid, first_ready;
   logic [EndedBits:0] ended_cnt;
   logic [EndedBits:0] gone_q;  // forwarded packets whose last beat was taken and that are not told of
 
@@ -312,10 +312,9 @@ module tiara_pipe
   assign planned_valid = result_valid && open;
   assign result_ready  = planned_ready && open;
 
-  assign gone = gone_q != '0;
-  assign forwarded_valid_o = first_valid && first.sent && gone;
+  assign forwarded_valid_o = first_valid && first.sent && gone_q != '0;
   assign forwarded_o       = first.forwarded;
-  assign first_ready       = first.sent ? gone && forwarded_ready_i : 1'b1;
+  assign first_ready       = first.sent ? gone_q != '0 && forwarded_ready_i : 1'b1;
 
   logic told;
   logic [15:0] inside_q;

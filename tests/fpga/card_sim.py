@@ -149,7 +149,7 @@ def _close_all() -> None:
 
 
 class Card:
-    """A simulated card, "tiara_sim_pipes" of two pipes. Numbers are as in layout.h, addresses and MACs text."""
+    """A simulated card, "tiara_sim_pipes" of two pipes. Numbers are as in layout.h, addresses text."""
 
     def __init__(self, memory: Memory = CALM, model: str = "tiara_sim") -> None:
         self.lib, self.ffi = sim(model).lib, sim(model).ffi
