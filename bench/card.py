@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """The simulated card at its rate: lookups a clock against memory's latency, while connections come and go.
 
-The card is the RTL with 16 memory ports of 64 reads each at 322 MHz, its table 60 % full with random keys, each in
-its first bucket or, where that is full, in its second. Of the packets one in a hundred misses. In each 1431 cycles,
-225,000 times a second, one connection is installed and one removed. Up to a quarter more than the latency is
-drawn for each read; each port answers nothing for 113 of 1256 cycles: HBM2's refresh, 350 ns of 3.9 us.
+The card is the RTL with 16 memory ports of 64 reads each at 322 MHz, its table 60 % full with random keys,
+each in its first bucket or, where that is full, in its second. Of the packets one in a hundred misses.
+In each 1431 cycles, 225,000 times a second, one connection is installed and one removed. Up to a quarter
+more than the latency is drawn for each read; each port answers nothing for 112 of 1255 cycles: HBM2's
+refresh, 350 ns of 3.9 us.
 """
 
 from __future__ import annotations
@@ -87,10 +88,20 @@ def rows(repeats: int, latencies_ns: tuple[int, ...]) -> Iterator[Row]:
     for latency_ns in latencies_ns:
         runs = [_run(table, latency_ns, seed) for seed, table in enumerate(tables, 1)]
         shares = sum(run.second_percent for run in runs) / len(runs)
-        params = {"latency_ns": latency_ns, "connections": len(tables[0].stay) + len(tables[0].leave),
-                  "second_bucket_percent": round(shares, 2), "miss_percent": MISS * 100,
-                  "changes_per_s": 2 * CHANGES_PER_S, "refresh_ns": [REFRESH_NS, REFRESH_EVERY_NS]}  # fmt: skip
-        yield {"id": "card.lookup", "params": params, "unit": "a clock", "values": [r.per_clock for r in runs]}
+        params = {
+            "latency_ns": latency_ns,
+            "connections": len(tables[0].stay) + len(tables[0].leave),
+            "second_bucket_percent": round(shares, 2),
+            "miss_percent": MISS * 100,
+            "changes_per_s": 2 * CHANGES_PER_S,
+            "refresh_ns": [REFRESH_NS, REFRESH_EVERY_NS],
+        }
+        yield {
+            "id": "card.lookup",
+            "params": params,
+            "unit": "a clock",
+            "values": [r.per_clock for r in runs],
+        }
         yield {"id": "card.model", "params": params, "unit": "1/s", "values": [r.per_s for r in runs]}
 
 
@@ -99,7 +110,8 @@ def _run(table: Table, latency_ns: int, seed: int) -> Run:
     from card_sim import Memory  # only now is TIARA_BUILD said
 
     cycles, draw = int(latency_ns * GHZ), random.Random(seed)
-    card = _started(Memory(seed, cycles, cycles // 4, 0, int(REFRESH_EVERY_NS * GHZ), int(REFRESH_NS * GHZ)), table)
+    refresh = int(REFRESH_EVERY_NS * GHZ), int(REFRESH_NS * GHZ)
+    card = _started(Memory(seed, cycles, cycles // 4, 0, *refresh), table)
     wanted = [None if draw.random() < MISS else draw.choice(table.stay) for _ in range(PACKETS)]
     card.send(_frame(*((e.address, e.port) if e else (draw.choice(table.stay).address, 1))) for e in wanted)
     began = time.perf_counter()
@@ -139,9 +151,9 @@ def _fill(card: Any, entries: list[Entry]) -> None:
     buckets: dict[int, bytearray] = {}
     for entry in entries:
         at = entry.slot % 4 * 16
-        buckets.setdefault(entry.slot // 4, bytearray(64))[at : at + 16] = (
-            entry.key.to_bytes(8, "little") + bytes([entry.line, 0, 0, 0, 1, 0, State.ESTABLISHED, 0])
-        )
+        buckets.setdefault(entry.slot // 4, bytearray(64))[at : at + 16] = entry.key.to_bytes(
+            8, "little"
+        ) + bytes([entry.line, 0, 0, 0, 1, 0, State.ESTABLISHED, 0])
     made = card.ffi.new("struct tiara_bucket *")
     for bucket, data in buckets.items():
         card.ffi.memmove(made, bytes(data), 64)
@@ -151,7 +163,8 @@ def _fill(card: Any, entries: list[Entry]) -> None:
 def _change(card: Any, come: Entry, leave: Entry) -> None:
     from tiara.domain.layout import CardKind, State
 
-    card.command(CardKind.INSTALL, slot=come.slot, key=come.key, backend_line=come.line, state=State.ESTABLISHED)
+    what = {"backend_line": come.line, "state": State.ESTABLISHED}
+    card.command(CardKind.INSTALL, slot=come.slot, key=come.key, **what)
     card.command(CardKind.REMOVE, slot=leave.slot, key=leave.key)
 
 
@@ -163,7 +176,7 @@ def _check(card: Any, table: Table, wanted: list[Entry | None], left: list[Any])
     removed = card.answers()
     assert [a.kind for a in removed] == [CardKind.REMOVED] * len(table.leave)
     assert all(a.seen[0] == CardRemoved.FOUND for a in removed), "a removal did not find its connection"
-    assert _harvest(card) == {entry.slot for entry in wanted if entry}, "other slots were used than was asked for"
+    assert _harvest(card) == {e.slot for e in wanted if e}, "other slots were used than was asked for"
     gone = [None] * len(table.leave)
     _check_ways(gone, card.receive(_frame(e.address, e.port) for e in table.leave))
     _check_ways(table.come, card.receive(_frame(e.address, e.port) for e in table.come))
@@ -171,7 +184,8 @@ def _check(card: Any, table: Table, wanted: list[Entry | None], left: list[Any])
 
 def _check_ways(wanted: list[Any], left: list[Any]) -> None:
     ways = [(one.way, one.frame[:6]) if one.way == "sent" else ("cpu", b"") for one in left]
-    assert ways == [("sent", _mac(e.line)) if e else ("cpu", b"") for e in wanted], "a key was not found, or in vain"
+    right = [("sent", _mac(e.line)) if e else ("cpu", b"") for e in wanted]
+    assert ways == right, "a key was not found, or in vain"
 
 
 def _harvest(card: Any) -> set[int]:
@@ -187,18 +201,19 @@ def _harvest(card: Any) -> set[int]:
 def _table(draw: random.Random) -> Table:
     """FULL, in the order of arrival; who comes later finds a place in a first bucket."""
     used: dict[int, int] = {}
+    keys: set[int] = set()
     slots, changes = 4 << BUCKET_BITS, PACKETS // CHANGE_CYCLES
     placed: list[Entry] = []
     while len(placed) < FULL * slots:
-        placed += _place(draw, used, 2)
+        placed += _place(draw, used, keys, 2)
     come: list[Entry] = []
     while len(come) < changes:
-        come += _place(draw, used, 1)
+        come += _place(draw, used, keys, 1)
     return Table(placed[changes:], placed[:changes], come)
 
 
-def _place(draw: random.Random, used: dict[int, int], tries: int) -> list[Entry]:
-    """A client in the first of its buckets that has room; none: in no bucket of so many tries."""
+def _place(draw: random.Random, used: dict[int, int], keys: set[int], tries: int) -> list[Entry]:
+    """A new client in the first of so many of its buckets that has room; none: none has, or it is not new."""
     from path_model import TABLE_SECRET
     from test_card import WEB_INDEX
     from test_hash import buckets, entry_key, tiara_hash
@@ -206,7 +221,8 @@ def _place(draw: random.Random, used: dict[int, int], tries: int) -> list[Entry]
     address, port = f"198.18.{draw.randrange(64, 256)}.{draw.randrange(1, 255)}", draw.randrange(1024, 65536)
     key = entry_key((address, port, WEB_INDEX))
     for i, bucket in enumerate(buckets(tiara_hash(key, TABLE_SECRET), 1 << BUCKET_BITS)[:tries]):
-        if used.setdefault(bucket, 0) < 4:
+        if key not in keys and used.setdefault(bucket, 0) < 4:
+            keys.add(key)
             used[bucket] += 1
             return [Entry(address, port, key, 4 * bucket + used[bucket] - 1, bool(i))]
     return []

@@ -141,7 +141,9 @@ def panels(rows: list[Row]) -> list[Panel]:
             "path.new",
             "millions a second",
             1e6,
-            lambda r: r["id"] == "path.new" and r["params"]["forward"] == "ipip" and "measure" not in r["params"],
+            lambda r: (
+                r["id"] == "path.new" and r["params"]["forward"] == "ipip" and "measure" not in r["params"]
+            ),
             connections,
             page,
         ),

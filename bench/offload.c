@@ -159,7 +159,8 @@ offload_open(struct bench *b)
 	memory = aligned_alloc(OFFLOAD_PAGE, bytes);
 	if (!memory)
 		bench_die("memory", "not enough for the engine");
-	(void)madvise(memory, bytes, MADV_HUGEPAGE); /* a hint: without, the mirror costs TLB misses */
+	(void)madvise(memory, bytes,
+		      MADV_HUGEPAGE); /* a hint: without, the mirror costs TLB misses */
 	memset(memory, 0, bytes);
 	w->offload = tiara_offload_init_ctl(memory, &b->ops, &w->map, 1, w->tsc_hz);
 }

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from graphlib import TopologicalSorter
@@ -78,7 +78,7 @@ class Figures:
     """Of one module: how often it is there, what all of them take, and the levels before their registers."""
 
     count: int
-    takes: Counter[str]
+    takes: dict[str, float]
     levels: int = 0
 
 
@@ -86,7 +86,7 @@ def measure() -> Iterator[Row]:
     """Rows of each card and module, and of the whole; raw, as a program prints them."""
     for card, parameters in CARDS.items():
         found = synthesize(TOP, parameters)
-        whole = sum((one.takes for one in found.values()), Counter())
+        whole = {unit: sum(one.takes[unit] for one in found.values()) for unit in UNITS}
         found[ALL] = Figures(1, whole, max(one.levels for one in found.values()))
         for module, one in found.items():
             of = {"card": card, "module": module, "count": one.count}
@@ -95,10 +95,11 @@ def measure() -> Iterator[Row]:
             yield {"id": ID, "params": of, "unit": LEVELS, "values": [one.levels]}
 
 
-def synthesize(top: str, parameters: dict[str, int], folder: Path = RTL) -> dict[str, Figures]:
-    """Each module below top by its name; RefusedError where the design is not sound."""
+def inspect(top: str, parameters: dict[str, int], folder: Path = RTL) -> Path:
+    """Reads a design, and refuses it if it is not sound. The folder that it is in then, as sound.il."""
     work = BUILD / top
-    work.mkdir(parents=True, exist_ok=True)
+    shutil.rmtree(work, ignore_errors=True)
+    work.mkdir(parents=True)
     for source in (*RTL.glob("*.sv"), *folder.glob("*.sv")):
         shutil.copy(source, work)
     given = " ".join(f"-G {name}={value}" for name, value in parameters.items())
@@ -106,11 +107,19 @@ def synthesize(top: str, parameters: dict[str, int], folder: Path = RTL) -> dict
     _yosys(
         work,
         f"read_slang -j 1 --ignore-assertions --keep-hierarchy -y . -Y .sv {given} --top {top} {files}",
-        f"hierarchy -check -top {top}",
-        "proc",
-        # Across modules too: a loop, or a driver on either side of a port.
-        *("design -save apart", "flatten", "check -assert", "select -assert-none t:$*latch* t:$_*LATCH*"),
-        *("design -load apart", *_one_of_each(), f"hierarchy -top {top}"),
+        *(f"hierarchy -check -top {top}", "proc", "write_rtlil sound.il"),
+        # As one piece: a loop, or a driver on either side of a port.
+        *("flatten", "check -assert", "select -assert-none t:$*latch* t:$_*LATCH*"),
+    )
+    return work
+
+
+def synthesize(top: str, parameters: dict[str, int]) -> dict[str, Figures]:
+    """Each module below top by its name; RefusedError where the design is not sound."""
+    work = inspect(top, parameters)
+    _yosys(
+        work,
+        *("read_rtlil sound.il", *_one_of_each(), f"hierarchy -top {top}"),
         f"synth_xilinx {FAMILY} -top {top} -run begin:map_luts",
         "design -save logic",
         # abc takes the output of what follows with it: words are lost, files and the verdict are not.
@@ -123,9 +132,10 @@ def synthesize(top: str, parameters: dict[str, int], folder: Path = RTL) -> dict
     paths = dict(_paths(modules, top))
     found: dict[str, Figures] = {}
     for kind, label in paths.values():
-        one = found.setdefault(label, Figures(0, Counter()))
+        one = found.setdefault(label, Figures(0, defaultdict(float)))
         one.count += 1
-        one.takes.update(_takes(modules, kind))
+        for unit, amount in _takes(modules, kind):
+            one.takes[unit] += amount
     cells = json.loads((work / "flat.json").read_text())["modules"][top]["cells"]
     for name, levels in _levels(cells):
         one = found[paths[_owner(name, paths)][1]]
@@ -171,13 +181,11 @@ def _owner(name: str, paths: dict[str, Place]) -> str:
     return name
 
 
-def _takes(modules: Modules, kind: str) -> Counter[str]:
-    taken: Counter[str] = Counter()
+def _takes(modules: Modules, kind: str) -> Iterator[tuple[str, float]]:
+    """Of each cell of a module itself."""
     for cell in modules[kind]["cells"].values():
         if cell["type"] not in modules and cell["type"] not in FREE:
-            unit, amount = TAKES[cell["type"]]
-            taken[unit] += amount
-    return taken
+            yield TAKES[cell["type"]]
 
 
 # ---- levels

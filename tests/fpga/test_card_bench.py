@@ -12,8 +12,8 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "bench"))
 
-import card  # noqa: E402
-from card_sim import Card  # noqa: E402
+import card
+from card_sim import Card
 
 
 @pytest.fixture
@@ -60,9 +60,7 @@ def test_wrong_slots_are_seen(
         rows()
 
 
-def test_changes_are_seen(
-    rows: Callable[[], list[dict[str, Any]]], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_changes_are_seen(rows: Callable[[], list[dict[str, Any]]], monkeypatch: pytest.MonkeyPatch) -> None:
     """A connection that was installed for nobody's key is missed afterwards."""
     change = card._change
     monkeypatch.setattr(card, "_change", lambda to, come, leave: change(to, leave, leave))

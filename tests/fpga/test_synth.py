@@ -38,7 +38,13 @@ def test_unsound_design_is_refused(name: str, tmp_path: Path) -> None:
     (tmp_path / "tiara_unsound.sv").write_text(f"module tiara_unsound ({ports});\n{body}\nendmodule\n")
     (tmp_path / "tiara_around.sv").write_text(AROUND)
     with pytest.raises(synth.RefusedError, match=said):
-        synth.synthesize("tiara_unsound", {}, tmp_path)
+        synth.inspect("tiara_unsound", {}, tmp_path)
+
+
+@pytest.mark.parametrize("card", synth.CARDS)
+def test_the_card_is_sound(card: str) -> None:
+    """No latch, no wire with two drivers, no loop of logic, at the size of a board too."""
+    synth.inspect(synth.TOP, synth.CARDS[card])
 
 
 def test_figures_of_a_module() -> None:

@@ -22,7 +22,7 @@ SOURCES = [
 
 @pytest.mark.parametrize("source", SOURCES, ids=[path.stem for path in SOURCES])
 def test_prefetches_are_there(source: Path) -> None:
-    """A source that prefetches has an instruction for it: GCC's modref drops functions that do nothing else."""
+    """A source that prefetches has an instruction for it: GCC drops functions that do nothing else."""
     name = f"{source.parent.name}_{source.name}.o"
     built = BUILD / "dataplane" / "libtiara-path.a.p" / name
     code = subprocess.run(["objdump", "-d", built], capture_output=True, text=True, check=True).stdout

@@ -16,7 +16,7 @@ from click.testing import CliRunner, Result
 from google.protobuf import json_format
 from ruamel.yaml import YAML
 from tiara import client, packed
-from tiara.cli import values
+from tiara.cli import values, version
 from tiara.cli.main import cli
 from tiara.v1 import backend_pool_pb2, connection_pb2, node_pb2, virtual_service_pb2
 
@@ -596,15 +596,43 @@ def test_plain_tables_fit_80_columns(tiara: Tiara, filled: World) -> None:
 
 
 def test_version(tiara: Tiara, world: World) -> None:
-    """Versions of all three programs; a server that is away is no error."""
+    """Versions of all three programs, and the layout id; a server that is away is no error."""
     world.node.version, world.node.dataplane_version = "0.1.0", "0.1.1"
+    world.node.layout_id = "00000000000000ff"
     lines = tiara("version").stdout.splitlines()
-    assert lines[1:] == ["control plane  0.1.0", "data plane     0.1.1"]
+    assert lines[1:] == ["control plane  0.1.0", "data plane     0.1.1", "layout id      00000000000000ff"]
     away = CliRunner().invoke(cli, ["--server", "unix:/nowhere/api.sock", "version"])
     assert (away.exit_code, away.stdout.splitlines()[1]) == (
         0,
         "control plane  not reached at unix:/nowhere/api.sock",
     )
+
+
+@pytest.mark.parametrize(
+    ("server", "dataplane", "warned"),
+    [
+        ("0.1.0", "0.1.9", []),
+        ("0.1.0", "", []),
+        ("0.2.0", "0.1.0", ["control plane"]),
+        ("1.1.0", "0.10.0", ["control plane", "data plane"]),
+    ],
+)
+def test_version_warns_of_skew(
+    tiara: Tiara,
+    world: World,
+    monkeypatch: pytest.MonkeyPatch,
+    server: str,
+    dataplane: str,
+    warned: list[str],
+) -> None:
+    """All have one minor version; of others it says which, on stderr."""
+    monkeypatch.setattr(version, "client_version", lambda: "0.1.0")
+    world.node.version, world.node.dataplane_version = server, dataplane
+    result = tiara("version")
+    assert result.exit_code == 0
+    assert [line.split(" is ")[0] for line in result.stderr.splitlines()] == [
+        f"tiara: the {w}" for w in warned
+    ]
 
 
 # JSON and YAML

@@ -123,3 +123,11 @@ def test_the_page_lists_the_exit_codes_of_the_help(shell: Shell) -> None:
     page = PAGE.read_text()
     for code, meaning in re.findall(r"^    (\d)  (.+)$", text, re.MULTILINE):
         assert f"| {code} | {meaning}" in page
+
+
+def test_the_page_s_completion_is_installed(shell: Shell) -> None:
+    """What the page has for ~/.bashrc registers `tiara`; zsh's script says what it completes."""
+    line = 'eval "$(_TIARA_COMPLETE=bash_source tiara)"'
+    assert line in PAGE.read_text()
+    assert shell.run("bash", "-c", f"{line}; complete -p tiara").endswith(" tiara\n")
+    assert shell.run("bash", "-c", "_TIARA_COMPLETE=zsh_source tiara").startswith("#compdef tiara\n")

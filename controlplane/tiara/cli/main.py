@@ -13,6 +13,7 @@ from tiara.cli.backup import backup, export, restore
 from tiara.cli.connection import connection
 from tiara.cli.connection_file import dump, load
 from tiara.cli.connection_flush import flush
+from tiara.cli.doctor import doctor
 from tiara.cli.event import events
 from tiara.cli.explain import explain
 from tiara.cli.history import history, rollback
@@ -22,6 +23,7 @@ from tiara.cli.plan import apply, diff, plan
 from tiara.cli.pool import pool
 from tiara.cli.service import service
 from tiara.cli.session import session_of
+from tiara.cli.top.command import top
 from tiara.cli.traffic import traffic
 from tiara.cli.version import client_version
 from tiara.cli.watch import watch
@@ -131,7 +133,7 @@ COMMANDS: tuple[click.Command, ...] = (
     *(pool, backend, backend_setup, service, connection, explain),
     *(plan, apply, diff, export, backup, restore, import_),
     *(history, rollback, events, watch),
-    *(stats, node, traffic, version),
+    *(stats, top, node, doctor, traffic, version),
 )
 for command in COMMANDS:
     cli.add_command(command)

@@ -10,7 +10,7 @@ from rich.text import Text
 from tiara.cli import output, values
 from tiara.cli.options import Reader, watches
 from tiara.cli.session import Session
-from tiara.cli.version import client_version
+from tiara.cli.version import client_version, skew
 from tiara.v1 import node_pb2 as pb
 
 VERSION_TIMEOUT_S = 1.0
@@ -41,7 +41,10 @@ def stats(read: Reader, count: bool) -> None:
 @click.command()
 @click.pass_obj
 def version(session: Session) -> None:
-    """Show the versions of this program and of the daemons."""
+    """Show the versions of this program and of the daemons, and the segment's layout id.
+
+    All must have the same minor version (0.1 of 0.1.3); others are warned about.
+    """
     click.echo(f"tiara          {client_version()}")
     try:
         found = session.node.GetNode(pb.GetNodeRequest(), timeout=VERSION_TIMEOUT_S)
@@ -50,6 +53,9 @@ def version(session: Session) -> None:
         return
     click.echo(f"control plane  {found.version}")
     click.echo(f"data plane     {found.dataplane_version or 'none has run'}")
+    click.echo(f"layout id      {found.layout_id or 'no segment'}")
+    for warning in skew(found.version, found.dataplane_version):
+        click.echo(f"tiara: {warning}", err=True)
 
 
 def _get(session: Session) -> pb.Node:
