@@ -145,8 +145,8 @@ def synthesize(top: str, parameters: dict[str, int]) -> dict[str, Figures]:
 
 def _one_of_each() -> Iterator[str]:
     """The ports of a lookup are alike: all become the first one, which is synthesized once."""
-    first = f"{TOP}.u_lookup.gen_port[0].u_port"
-    every = f"{TOP}.u_lookup.gen_port?*?.u_port"
+    first = f"{TOP}.gen_pipe[0].u_pipe.u_lookup.gen_port[0].u_port"
+    every = f"{TOP}.gen_pipe?*?.u_pipe.u_lookup.gen_port?*?.u_port"
     yield f"chtype -set tiara_lookup_port${first} t:tiara_lookup_port${every}"
 
 

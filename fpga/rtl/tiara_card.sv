@@ -6,14 +6,16 @@ module tiara_card
   import tiara_layout_pkg::*;
   import tiara_regs_pkg::*;
 #(
-  parameter int unsigned Ports        = 4,
-  parameter int unsigned Outstanding  = 16,  // lookups' reads on each port
+  parameter int unsigned Pipes        = 1,  // streams of packets: one a network port
+  parameter int unsigned Ports        = 4,  // of each pipe's lookups
+  parameter int unsigned Outstanding  = 16,  // reads on each port
   parameter int unsigned BucketBits   = 10,
   parameter int unsigned ServiceLines = 64,
   parameter int unsigned BackendLines = 256,
-  parameter int unsigned PacketBeats  = 512,  // of packets whose headers are inside
-  parameter int unsigned CpuBeats     = 1024,  // of packets that the CPU has not taken yet
+  parameter int unsigned PacketBeats  = 512,  // a pipe, of packets whose headers are inside
+  parameter int unsigned CpuBeats     = 1024,  // a pipe, of packets that the CPU has not taken yet
   parameter bit          HitFault     = 1'b0,  // hits name another backend line: to see tests fail
+  localparam int unsigned Lanes       = Pipes * Ports,  // pipe p's ports begin at p * Ports
   localparam int unsigned IdBits      = (Outstanding > 1) ? $clog2(Outstanding) : 1,
   localparam int unsigned AddrBits    = BucketBits - $clog2(Ports) + 6,
   localparam int unsigned CmdAddrBits = BucketBits + 6
@@ -22,25 +24,25 @@ module tiara_card
   input  logic                              rst_ni,
   output logic                              idle_o,  // nothing is inside that was taken in
 
-  input  logic                              s_axis_rx_tvalid,
-  output logic                              s_axis_rx_tready,
-  input  logic [StreamBits-1:0]             s_axis_rx_tdata,
-  input  logic [StreamBytes-1:0]            s_axis_rx_tkeep,
-  input  logic                              s_axis_rx_tlast,
-  input  logic                              s_axis_rx_tuser,  // with tlast: the frame is bad
+  input  logic [Pipes-1:0]                  s_axis_rx_tvalid,
+  output logic [Pipes-1:0]                  s_axis_rx_tready,
+  input  logic [Pipes-1:0][StreamBits-1:0]  s_axis_rx_tdata,
+  input  logic [Pipes-1:0][StreamBytes-1:0] s_axis_rx_tkeep,
+  input  logic [Pipes-1:0]                  s_axis_rx_tlast,
+  input  logic [Pipes-1:0]                  s_axis_rx_tuser,  // with tlast: the frame is bad
 
-  output logic                              m_axis_tx_tvalid,
-  input  logic                              m_axis_tx_tready,
-  output logic [StreamBits-1:0]             m_axis_tx_tdata,
-  output logic [StreamBytes-1:0]            m_axis_tx_tkeep,
-  output logic                              m_axis_tx_tlast,
+  output logic [Pipes-1:0]                  m_axis_tx_tvalid,
+  input  logic [Pipes-1:0]                  m_axis_tx_tready,
+  output logic [Pipes-1:0][StreamBits-1:0]  m_axis_tx_tdata,
+  output logic [Pipes-1:0][StreamBytes-1:0] m_axis_tx_tkeep,
+  output logic [Pipes-1:0]                  m_axis_tx_tlast,
 
-  output logic                              m_axis_cpu_tvalid,
-  input  logic                              m_axis_cpu_tready,
-  output logic [StreamBits-1:0]             m_axis_cpu_tdata,
-  output logic [StreamBytes-1:0]            m_axis_cpu_tkeep,
-  output logic                              m_axis_cpu_tlast,
-  output tiara_card_meta_t                  m_axis_cpu_tuser,
+  output logic [Pipes-1:0]                  m_axis_cpu_tvalid,
+  input  logic [Pipes-1:0]                  m_axis_cpu_tready,
+  output logic [Pipes-1:0][StreamBits-1:0]  m_axis_cpu_tdata,
+  output logic [Pipes-1:0][StreamBytes-1:0] m_axis_cpu_tkeep,
+  output logic [Pipes-1:0]                  m_axis_cpu_tlast,
+  output tiara_card_meta_t [Pipes-1:0]      m_axis_cpu_tuser,
 
   input  logic                              s_axis_cmd_tvalid,
   output logic                              s_axis_cmd_tready,
@@ -67,19 +69,19 @@ module tiara_card
   output logic [31:0]                       s_axil_rdata,
   output logic [1:0]                        s_axil_rresp,
 
-  output logic [Ports-1:0]                  m_axi_arvalid,
-  input  logic [Ports-1:0]                  m_axi_arready,
-  output logic [Ports-1:0][IdBits-1:0]      m_axi_arid,
-  output logic [Ports-1:0][AddrBits-1:0]    m_axi_araddr,
+  output logic [Lanes-1:0]                  m_axi_arvalid,
+  input  logic [Lanes-1:0]                  m_axi_arready,
+  output logic [Lanes-1:0][IdBits-1:0]      m_axi_arid,
+  output logic [Lanes-1:0][AddrBits-1:0]    m_axi_araddr,
   output logic [7:0]                        m_axi_arlen,  // these three of every port
   output logic [2:0]                        m_axi_arsize,
   output logic [1:0]                        m_axi_arburst,
-  input  logic [Ports-1:0]                  m_axi_rvalid,
-  output logic [Ports-1:0]                  m_axi_rready,
-  input  logic [Ports-1:0][IdBits-1:0]      m_axi_rid,
-  input  logic [Ports-1:0][255:0]           m_axi_rdata,
-  input  logic [Ports-1:0][1:0]             m_axi_rresp,
-  input  logic [Ports-1:0]                  m_axi_rlast,
+  input  logic [Lanes-1:0]                  m_axi_rvalid,
+  output logic [Lanes-1:0]                  m_axi_rready,
+  input  logic [Lanes-1:0][IdBits-1:0]      m_axi_rid,
+  input  logic [Lanes-1:0][255:0]           m_axi_rdata,
+  input  logic [Lanes-1:0][1:0]             m_axi_rresp,
+  input  logic [Lanes-1:0]                  m_axi_rlast,
 
   // Commands' own port: bucket b is at {b % Ports, b / Ports, 64 bytes}.
   output logic                              m_axi_cmd_awvalid,
@@ -105,9 +107,10 @@ module tiara_card
 
   localparam int unsigned ServiceBits = $clog2(ServiceLines);
   localparam int unsigned BackendBits = $clog2(BackendLines);
-  localparam int unsigned LookupDepth = 4 * Outstanding;
-  localparam int unsigned MaxBeats    = 152;  // of a frame
 
+  if (Pipes == 0) begin : gen_pipes
+    $error("Pipes must be 1 or more");
+  end
   if (Ports == 0 || (Ports & (Ports - 1)) != 0 || (32'd1 << BucketBits) < Ports) begin : gen_ports
     $error("Ports must be a power of two, and no more than the buckets");
   end
@@ -116,7 +119,8 @@ module tiara_card
   end
 
   // What was taken in leaves before the card is emptied; so resetting the modules breaks no stream.
-  logic service_ready, backend_ready, seen_ready, memory_empty;
+  logic [Pipes-1:0] tables_ready;
+  logic seen_ready, memory_empty;
   logic [1:0] counts_ready;
   logic core_rst_n, hold, busy, ready, reset_done;
   logic [15:0] epoch;
@@ -214,7 +218,7 @@ module tiara_card
     .rst_ni,
     .reset_i       (reset),
     .idle_i        (idle_o),
-    .tables_empty_i(service_ready && backend_ready && seen_ready && (&counts_ready)),
+    .tables_empty_i((&tables_ready) && seen_ready && (&counts_ready)),
     .memory_empty_i(memory_empty),
     .hold_o        (hold),
     .core_rst_no   (core_rst_n),
@@ -226,203 +230,109 @@ module tiara_card
 
   // ---- packets
 
-  logic rx_open, rx_tvalid, rx_tready, dropped;
-  logic parsed_tvalid, parsed_tready, parsed_tlast, parsed_tuser;
-  logic [StreamBits-1:0] parsed_tdata;
-  logic [StreamBytes-1:0] parsed_tkeep;
-  logic packet_tvalid, packet_tready, packet_tlast;
-  logic [StreamBits-1:0] packet_tdata;
-  logic [StreamBytes-1:0] packet_tkeep;
-  logic headers_valid, headers_ready, request_valid, request_ready, result_valid, result_ready;
-  logic forwarded_valid;
-  tiara_card_headers_t headers;
-  tiara_card_request_t request;
-  tiara_card_result_t result;
-  tiara_card_forwarded_t forwarded;
+  logic [Pipes-1:0] pipe_idle, pipe_valid, pipe_ready;
+  logic [Pipes-1:0][15:0] begun, ended;
+  tiara_card_forwarded_t [Pipes-1:0] pipe_forwarded;
+  tiara_card_steps_t [Pipes-1:0] steps;
+  logic [Pipes-1:0][7:0] arlen;
+  logic [Pipes-1:0][2:0] arsize;
+  logic [Pipes-1:0][1:0] arburst;
 
-  tiara_gate u_rx_gate (
-    .clk_i,
-    .rst_ni,
-    .hold_i    (hold),
-    .open_o    (rx_open),
-    .s_tvalid_i(s_axis_rx_tvalid),
-    .s_tready_o(s_axis_rx_tready),
-    .s_tlast_i (s_axis_rx_tlast),
-    .m_tvalid_o(rx_tvalid),
-    .m_tready_i(rx_tready)
-  );
+  assign m_axi_arlen   = arlen[0];
+  assign m_axi_arsize  = arsize[0];
+  assign m_axi_arburst = arburst[0];
 
-  tiara_parser #(
-    .MaxBeats(MaxBeats)
-  ) u_parser (
-    .clk_i,
-    .rst_ni              (core_rst_n),
-    .identity_i          (identity),
-    .s_axis_rx_tvalid    (rx_tvalid),
-    .s_axis_rx_tready    (rx_tready),
-    .s_axis_rx_tdata     (s_axis_rx_tdata),
-    .s_axis_rx_tkeep     (s_axis_rx_tkeep),
-    .s_axis_rx_tlast     (s_axis_rx_tlast),
-    .s_axis_rx_tuser     (s_axis_rx_tuser),
-    .m_axis_packet_tvalid(parsed_tvalid),
-    .m_axis_packet_tready(parsed_tready),
-    .m_axis_packet_tdata (parsed_tdata),
-    .m_axis_packet_tkeep (parsed_tkeep),
-    .m_axis_packet_tlast (parsed_tlast),
-    .m_axis_packet_tuser (parsed_tuser),
-    .headers_valid_o     (headers_valid),
-    .headers_ready_i     (headers_ready),
-    .headers_o           (headers),
-    .dropped_o           (dropped)
-  );
-
-  tiara_packet_fifo #(
-    .Depth(PacketBeats)
-  ) u_packets (
-    .clk_i,
-    .rst_ni       (core_rst_n),
-    .s_axis_tvalid(parsed_tvalid),
-    .s_axis_tready(parsed_tready),
-    .s_axis_tdata (parsed_tdata),
-    .s_axis_tkeep (parsed_tkeep),
-    .s_axis_tlast (parsed_tlast),
-    .s_axis_tuser (parsed_tuser),
-    .m_axis_tvalid(packet_tvalid),
-    .m_axis_tready(packet_tready),
-    .m_axis_tdata (packet_tdata),
-    .m_axis_tkeep (packet_tkeep),
-    .m_axis_tlast (packet_tlast)
-  );
-
-  tiara_classify #(
-    .ServiceLines(ServiceLines),
-    .BucketBits  (BucketBits)
-  ) u_classify (
-    .clk_i,
-    .rst_ni         (core_rst_n),
-    .secret_i       (secret),
-    .service_ready_o(service_ready),
-    .service_write_i(service_write),
-    .service_line_i (ServiceBits'(line_idx)),
-    .service_i      (service),
-    .headers_valid_i(headers_valid),
-    .headers_ready_o(headers_ready),
-    .headers_i      (headers),
-    .request_valid_o(request_valid),
-    .request_ready_i(request_ready),
-    .request_o      (request)
-  );
-
-  logic [15:0] begun, ended;
-
-  tiara_lookup #(
-    .Ports      (Ports),
-    .Outstanding(Outstanding),
-    .BucketBits (BucketBits),
-    .Depth      (LookupDepth)
-  ) u_lookup (
-    .clk_i,
-    .rst_ni       (core_rst_n),
-    .enable_i     (memory_empty),
-    .s_valid_i    (request_valid),
-    .s_ready_o    (request_ready),
-    .s_request_i  (request),
-    .m_valid_o    (result_valid),
-    .m_ready_i    (result_ready),
-    .m_result_o   (result),
-    .begun_o      (begun),
-    .ended_o      (ended),
-    .m_axi_arvalid,
-    .m_axi_arready,
-    .m_axi_araddr,
-    .m_axi_arid,
-    .m_axi_arlen,
-    .m_axi_arsize,
-    .m_axi_arburst,
-    .m_axi_rvalid,
-    .m_axi_rready,
-    .m_axi_rdata,
-    .m_axi_rid,
-    .m_axi_rresp,
-    .m_axi_rlast
-  );
-
-  typedef struct packed {
-    tiara_card_meta_t       tuser;
-    logic [StreamBytes-1:0] tkeep;
-    logic [StreamBits-1:0]  tdata;
-  } up_t;
-
-  tiara_card_result_t planned;
-  logic up_tvalid, up_tlast, up_dropped;
-  up_t up, cpu;
-
-  always_comb begin
-    planned = result;
-    if (HitFault) planned.backend_line[0] = !result.backend_line[0];
+  for (genvar g = 0; g < Pipes; g++) begin : gen_pipe
+    tiara_pipe #(
+      .Ports       (Ports),
+      .Outstanding (Outstanding),
+      .BucketBits  (BucketBits),
+      .ServiceLines(ServiceLines),
+      .BackendLines(BackendLines),
+      .PacketBeats (PacketBeats),
+      .CpuBeats    (CpuBeats),
+      .HitFault    (HitFault)
+    ) u_pipe (
+      .clk_i,
+      .rst_ni,
+      .core_rst_ni      (core_rst_n),
+      .hold_i           (hold),
+      .lookup_i         (memory_empty),
+      .tables_ready_o   (tables_ready[g]),
+      .idle_o           (pipe_idle[g]),
+      .steps_o          (steps[g]),
+      .identity_i       (identity),
+      .secret_i         (secret),
+      .service_write_i  (service_write),
+      .service_i        (service),
+      .backend_write_i  (backend_write),
+      .backend_i        (backend),
+      .line_idx_i       (line_idx),
+      .s_axis_rx_tvalid (s_axis_rx_tvalid[g]),
+      .s_axis_rx_tready (s_axis_rx_tready[g]),
+      .s_axis_rx_tdata  (s_axis_rx_tdata[g]),
+      .s_axis_rx_tkeep  (s_axis_rx_tkeep[g]),
+      .s_axis_rx_tlast  (s_axis_rx_tlast[g]),
+      .s_axis_rx_tuser  (s_axis_rx_tuser[g]),
+      .m_axis_tx_tvalid (m_axis_tx_tvalid[g]),
+      .m_axis_tx_tready (m_axis_tx_tready[g]),
+      .m_axis_tx_tdata  (m_axis_tx_tdata[g]),
+      .m_axis_tx_tkeep  (m_axis_tx_tkeep[g]),
+      .m_axis_tx_tlast  (m_axis_tx_tlast[g]),
+      .m_axis_cpu_tvalid(m_axis_cpu_tvalid[g]),
+      .m_axis_cpu_tready(m_axis_cpu_tready[g]),
+      .m_axis_cpu_tdata (m_axis_cpu_tdata[g]),
+      .m_axis_cpu_tkeep (m_axis_cpu_tkeep[g]),
+      .m_axis_cpu_tlast (m_axis_cpu_tlast[g]),
+      .m_axis_cpu_tuser (m_axis_cpu_tuser[g]),
+      .forwarded_valid_o(pipe_valid[g]),
+      .forwarded_ready_i(pipe_ready[g]),
+      .forwarded_o      (pipe_forwarded[g]),
+      .begun_o          (begun[g]),
+      .ended_o          (ended[g]),
+      .m_axi_arvalid    (m_axi_arvalid[g*Ports+:Ports]),
+      .m_axi_arready    (m_axi_arready[g*Ports+:Ports]),
+      .m_axi_arid       (m_axi_arid[g*Ports+:Ports]),
+      .m_axi_araddr     (m_axi_araddr[g*Ports+:Ports]),
+      .m_axi_arlen      (arlen[g]),
+      .m_axi_arsize     (arsize[g]),
+      .m_axi_arburst    (arburst[g]),
+      .m_axi_rvalid     (m_axi_rvalid[g*Ports+:Ports]),
+      .m_axi_rready     (m_axi_rready[g*Ports+:Ports]),
+      .m_axi_rid        (m_axi_rid[g*Ports+:Ports]),
+      .m_axi_rdata      (m_axi_rdata[g*Ports+:Ports]),
+      .m_axi_rresp      (m_axi_rresp[g*Ports+:Ports]),
+      .m_axi_rlast      (m_axi_rlast[g*Ports+:Ports])
+    );
   end
-
-  tiara_rewrite #(
-    .BackendLines(BackendLines)
-  ) u_rewrite (
-    .clk_i,
-    .rst_ni              (core_rst_n),
-    .backend_ready_o     (backend_ready),
-    .backend_write_i     (backend_write),
-    .backend_line_i      (BackendBits'(line_idx)),
-    .backend_i           (backend),
-    .result_valid_i      (result_valid),
-    .result_ready_o      (result_ready),
-    .result_i            (planned),
-    .s_axis_packet_tvalid(packet_tvalid),
-    .s_axis_packet_tready(packet_tready),
-    .s_axis_packet_tdata (packet_tdata),
-    .s_axis_packet_tkeep (packet_tkeep),
-    .s_axis_packet_tlast (packet_tlast),
-    .m_axis_tx_tvalid,
-    .m_axis_tx_tready,
-    .m_axis_tx_tdata,
-    .m_axis_tx_tkeep,
-    .m_axis_tx_tlast,
-    .m_axis_cpu_tvalid   (up_tvalid),
-    .m_axis_cpu_tready   (1'b1),
-    .m_axis_cpu_tdata    (up.tdata),
-    .m_axis_cpu_tkeep    (up.tkeep),
-    .m_axis_cpu_tlast    (up_tlast),
-    .m_axis_cpu_tuser    (up.tuser),
-    .forwarded_valid_o   (forwarded_valid),
-    .forwarded_o         (forwarded)
-  );
-
-  tiara_drop_fifo #(
-    .Width   ($bits(up_t)),
-    .Depth   (CpuBeats),
-    .MaxBeats(MaxBeats)
-  ) u_cpu (
-    .clk_i,
-    .rst_ni   (core_rst_n),
-    .s_valid_i(up_tvalid),
-    .s_last_i (up_tlast),
-    .s_data_i (up),
-    .dropped_o(up_dropped),
-    .m_valid_o(m_axis_cpu_tvalid),
-    .m_ready_i(m_axis_cpu_tready),
-    .m_last_o (m_axis_cpu_tlast),
-    .m_data_o (cpu)
-  );
-
-  assign m_axis_cpu_tuser = cpu.tuser;
-  assign m_axis_cpu_tkeep = cpu.tkeep;
-  assign m_axis_cpu_tdata = cpu.tdata;
 
   // ---- what was forwarded
 
-  logic query_valid, query_ready, query_done, query_seen;
+  logic query_valid, query_ready, query_done, query_seen, forwarded_valid, asked, told;
+  tiara_card_forwarded_t forwarded;
   logic harvest_valid, harvest_ready, harvest_swap, line_valid, line_ready, line_end;
   logic [31:0] query_slot, line_slot;
   logic [127:0] line_bits;
   logic [1:0] count_ready, count_done;
   logic [1:0][63:0] count_pkts, count_bytes;
+
+  // A question goes first: pipes that are never idle would leave it no cycle.
+  assign asked = query_valid || totals_read;
+  assign told  = forwarded_valid && !asked;
+
+  tiara_merge #(
+    .Width  ($bits(tiara_card_forwarded_t)),
+    .Sources(Pipes)
+  ) u_forwarded (
+    .clk_i,
+    .rst_ni   (core_rst_n),
+    .s_valid_i(pipe_valid),
+    .s_ready_o(pipe_ready),
+    .s_data_i (pipe_forwarded),
+    .m_valid_o(forwarded_valid),
+    .m_ready_i(!asked),
+    .m_data_o (forwarded)
+  );
 
   tiara_seen #(
     .SlotBits(BucketBits + 2)
@@ -430,7 +340,7 @@ module tiara_card
     .clk_i,
     .rst_ni         (core_rst_n),
     .ready_o        (seen_ready),
-    .set_valid_i    (forwarded_valid),
+    .set_valid_i    (told),
     .set_slot_i     (forwarded.slot),
     .query_valid_i  (query_valid),
     .query_ready_o  (query_ready),
@@ -454,7 +364,7 @@ module tiara_card
     .clk_i,
     .rst_ni      (core_rst_n),
     .ready_o     (counts_ready[0]),
-    .add_valid_i (forwarded_valid),
+    .add_valid_i (told),
     .add_idx_i   (ServiceBits'(forwarded.service_idx)),
     .add_bytes_i (forwarded.bytes),
     .read_valid_i(totals_read && !totals_of_backend && !count_done[0]),
@@ -471,7 +381,7 @@ module tiara_card
     .clk_i,
     .rst_ni      (core_rst_n),
     .ready_o     (counts_ready[1]),
-    .add_valid_i (forwarded_valid),
+    .add_valid_i (told),
     .add_idx_i   (BackendBits'(forwarded.backend_line)),
     .add_bytes_i (forwarded.bytes),
     .read_valid_i(totals_read && totals_of_backend && !count_done[1]),
@@ -496,7 +406,6 @@ module tiara_card
   assign m_axi_cmd_arvalid = core_rst_n && cmd_arvalid;
 
   logic cmd_tvalid, cmd_tready, cmd_open, cmd_dropped, cmd_error;
-  logic [15:0] left_q;
 
   tiara_gate u_cmd_gate (
     .clk_i,
@@ -511,6 +420,7 @@ module tiara_card
   );
 
   tiara_command #(
+    .Pipes     (Pipes),
     .Ports     (Ports),
     .BucketBits(BucketBits),
     .PortShift (AddrBits)
@@ -528,7 +438,7 @@ module tiara_card
     .m_axis_ans_tready,
     .m_axis_ans_tdata,
     .begun_i          (begun),
-    .ended_i          (left_q),
+    .ended_i          (ended),
     .query_valid_o    (query_valid),
     .query_ready_i    (query_ready),
     .query_slot_o     (query_slot),
@@ -563,49 +473,26 @@ module tiara_card
     .m_axi_rresp      (m_axi_cmd_rresp)
   );
 
-  // ---- what is inside
-
-  logic rx_ends, tx_ends, up_ends, cpu_ends;
-  logic [15:0] inside_q;
-
-  assign rx_ends  = s_axis_rx_tvalid && s_axis_rx_tready && s_axis_rx_tlast;
-  assign tx_ends  = m_axis_tx_tvalid && m_axis_tx_tready && m_axis_tx_tlast;
-  assign up_ends  = up_tvalid && up_tlast;
-  assign cpu_ends = m_axis_cpu_tvalid && m_axis_cpu_tready && m_axis_cpu_tlast;
-
-  // left_q: results whose packets have left tiara_rewrite, with their bits set; modulo 2^16 as the lookup's
-  // count.
-  always_ff @(posedge clk_i) begin
-    inside_q <= inside_q + 16'(rx_ends) - 16'(dropped) - 16'(tx_ends) - 16'(cpu_ends) - 16'(up_dropped);
-    left_q <= left_q + 16'(tx_ends) + 16'(up_ends);
-    if (!core_rst_n) begin
-      inside_q <= '0;
-      left_q   <= '0;
-    end
-  end
-
-  assign idle_o = inside_q == '0 && !rx_open && !cmd_open && !m_axis_ans_tvalid &&
+  assign idle_o = (&pipe_idle) && !cmd_open && !m_axis_ans_tvalid &&
       (hold || (cmd_tready && harvest_ready));
 
   // ---- counters
 
-  localparam int unsigned StepBits = 7;
+  localparam int unsigned StepBits = 7 + $clog2(Pipes);
   logic [CounterCnt-1:0][StepBits-1:0] step;
-
-  function automatic logic [StepBits-1:0] bytes(logic taken, logic [StreamBytes-1:0] keep);
-    return taken ? StepBits'($countones(keep)) : '0;
-  endfunction
 
   always_comb begin
     step = '0;
-    step[CounterRxPkts]   = StepBits'(rx_ends);
-    step[CounterTxPkts]   = StepBits'(tx_ends);
-    step[CounterCpuPkts]  = StepBits'(cpu_ends);
-    step[CounterRxBytes]  = bytes(s_axis_rx_tvalid && s_axis_rx_tready, s_axis_rx_tkeep);
-    step[CounterTxBytes]  = bytes(m_axis_tx_tvalid && m_axis_tx_tready, m_axis_tx_tkeep);
-    step[CounterCpuBytes] = bytes(m_axis_cpu_tvalid && m_axis_cpu_tready, m_axis_cpu_tkeep);
-    step[CounterBadPkts]  = StepBits'(dropped);
-    step[CounterCpuDropped] = StepBits'(up_dropped);
+    for (int unsigned i = 0; i < Pipes; i++) begin
+      step[CounterRxPkts]     += StepBits'(steps[i].rx);
+      step[CounterTxPkts]     += StepBits'(steps[i].tx);
+      step[CounterCpuPkts]    += StepBits'(steps[i].cpu);
+      step[CounterRxBytes]    += StepBits'(steps[i].rx_bytes);
+      step[CounterTxBytes]    += StepBits'(steps[i].tx_bytes);
+      step[CounterCpuBytes]   += StepBits'(steps[i].cpu_bytes);
+      step[CounterBadPkts]    += StepBits'(steps[i].bad);
+      step[CounterCpuDropped] += StepBits'(steps[i].cpu_dropped);
+    end
     step[CounterCommands] = StepBits'(cmd_tvalid && cmd_tready);
     step[CounterCommandsDropped] = StepBits'(cmd_dropped);
     step[CounterAnswers]  = StepBits'(m_axis_ans_tvalid && m_axis_ans_tready);
@@ -624,7 +511,7 @@ module tiara_card
   );
 
   logic unused;
-  assign unused = ^{count_ready, ended, line_idx, totals_idx};
+  assign unused = ^{count_ready, line_idx, totals_idx, arlen, arsize, arburst};
 
   // ---- properties
 
@@ -633,17 +520,14 @@ module tiara_card
   always_ff @(posedge clk_i) begin
     sound_q <= core_rst_n;
     if (core_rst_n && sound_q) begin
-      // 1. As many packets leave as come in.
-      p_1 : assert (!inside_q[15] || rx_open);
-      // 2. Nothing is forwarded while a table it needs is not there.
-      p_2 : assert (!forwarded_valid || (seen_ready && (&counts_ready)));
-      // 3. Before its first epoch the card gives nothing.
-      p_3 : assert (epoch != '0 || !(m_axis_tx_tvalid || m_axis_cpu_tvalid || m_axis_ans_tvalid));
-      // 4. What is counted has a place of its own.
-      p_4 : assert (!forwarded_valid || 32'(forwarded.service_idx) < ServiceLines);
+      // 1. Nothing is told of while what it counts in is not there.
+      p_1 : assert (!forwarded_valid || (seen_ready && (&counts_ready)));
+      // 2. Before its first epoch the card gives nothing.
+      p_2 : assert (epoch != '0 || !((|m_axis_tx_tvalid) || (|m_axis_cpu_tvalid) || m_axis_ans_tvalid));
+      // 3. What is counted has a place of its own.
+      p_3 : assert (!forwarded_valid || 32'(forwarded.service_idx) < ServiceLines);
       c_1 : cover (forwarded_valid && query_valid);
-      c_2 : cover (tx_ends && cpu_ends);
-      c_3 : cover (hold && !idle_o);
+      c_2 : cover (hold && !idle_o);
     end
   end
 

@@ -69,14 +69,26 @@ package tiara_card_pkg;
     tiara_card_headers_t headers;
   } tiara_card_result_t;
 
-  // tiara_rewrite to tiara_seen and tiara_totals: a packet was forwarded. Valid for one cycle, in order,
-  // at most one a cycle; whoever listens keeps pace.
+  // tiara_rewrite to tiara_pipe: a packet was forwarded. Valid for one cycle, in order, at most one a cycle;
+  // whoever listens keeps pace. From there to tiara_seen and tiara_totals.
   typedef struct packed {
     logic [31:0] slot;
     logic [31:0] backend_line;
     logic [15:0] service_idx;
     logic [15:0] bytes;  // of the client's frame without padding, as the CPU counts them
   } tiara_card_forwarded_t;
+
+  // tiara_pipe to tiara_counters: what is counted in this cycle.
+  typedef struct packed {
+    logic       rx;
+    logic       tx;
+    logic       cpu;
+    logic       bad;
+    logic       cpu_dropped;
+    logic [6:0] rx_bytes;
+    logic [6:0] tx_bytes;
+    logic [6:0] cpu_bytes;
+  } tiara_card_steps_t;
 
   // Inside tiara_rewrite: what becomes of one packet.
   typedef struct packed {

@@ -5,6 +5,7 @@
 module tiara_command
   import tiara_layout_pkg::*;
 #(
+  parameter int unsigned Pipes = 1,
   parameter int unsigned Ports = 16,
   parameter int unsigned BucketBits = 22,
   parameter int unsigned PortShift = 28,  // port p's buckets begin at address p << PortShift
@@ -23,9 +24,9 @@ module tiara_command
   output logic                m_axis_ans_tvalid,
   input  logic                m_axis_ans_tready,
   output logic [255:0]        m_axis_ans_tdata,
-  // tiara_lookup: how many requests have begun to read, how many results have set their bits.
-  input  logic [15:0]         begun_i,
-  input  logic [15:0]         ended_i,
+  // Of each pipe: how many requests have begun to read, how many results have set their bits.
+  input  logic [Pipes-1:0][15:0] begun_i,
+  input  logic [Pipes-1:0][15:0] ended_i,
   // tiara_seen.
   output logic                query_valid_o,
   input  logic                query_ready_i,
@@ -173,7 +174,7 @@ module tiara_command
   tiara_card_answer_t answer, line_answer;
   logic [7:0] removed_q;
   logic [31:0] lines_q;  // of the harvest that is reported, so far
-  logic [15:0] fence_q, past_fence;
+  logic [Pipes-1:0][15:0] fence_q, past_fence;
   tiara_card_command_t harvesting_q;
   logic answer_valid, answer_ready, passed;
 
@@ -215,8 +216,14 @@ module tiara_command
   assign query_slot_o    = command_q.slot;
   assign harvest_valid_o = state_q == StHarvest;
   assign harvest_swap_o  = command_q.harvest != harvest_q;
-  assign past_fence      = ended_i - fence_q;
-  assign passed          = !past_fence[15];
+
+  always_comb begin
+    passed = 1'b1;
+    for (int unsigned i = 0; i < Pipes; i++) begin
+      past_fence[i] = ended_i[i] - fence_q[i];
+      passed &= !past_fence[i][15];
+    end
+  end
 
   always_ff @(posedge clk_i) begin
     unique case (state_q)

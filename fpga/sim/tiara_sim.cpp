@@ -16,7 +16,8 @@
 #include "tiara/card_regs.h"
 
 enum {
-	SIM_PORTS = TIARA_SIM_PORTS, /* these come from fpga/sim/meson.build, as the RTL's own do */
+	SIM_PIPES = TIARA_SIM_PIPES, /* these come from fpga/sim/meson.build, as the RTL's own do */
+	SIM_PORTS = TIARA_SIM_PORTS, /* of a pipe */
 	SIM_ID_BITS = TIARA_SIM_ID_BITS,
 	SIM_BUCKET_BITS = TIARA_SIM_BUCKET_BITS,
 	SIM_BYTES = 64 << SIM_BUCKET_BITS,
@@ -31,6 +32,13 @@ struct SimFrame {
 	std::vector<uint8_t> data;
 };
 
+/* The ends of a pipe's streams. */
+struct SimPipe {
+	FrameSource rx;
+	bool rx_offered = false;
+	FrameSink tx_sink, cpu_sink;
+};
+
 struct tiara_sim {
 	tiara_sim_config config;
 	Chance chance;
@@ -39,16 +47,14 @@ struct tiara_sim {
 	uint64_t cycle = 0;
 	bool is_idle = false;
 
-	FrameSource rx;
-	bool rx_offered = false;
-	FrameSink tx_sink, cpu_sink;
+	SimPipe pipe[SIM_PIPES];
 	std::deque<SimFrame> left;
 	std::deque<tiara_card_command> commands;
 	bool command_offered = false;
 	std::deque<tiara_card_answer> answers;
 
 	Memory memory{SIM_BYTES};
-	MemoryPort port[SIM_PORTS]; /* of lookups */
+	MemoryPort port[SIM_PIPES * SIM_PORTS]; /* of lookups */
 	MemoryPort command_port;
 	bool b_offered = false;
 
@@ -57,11 +63,12 @@ struct tiara_sim {
 		context.randReset(2);
 		context.randSeed(static_cast<int>(c.seed % 0x7fffffff) + 1);
 		top = std::make_unique<Vtiara_card>(&context);
-		for (unsigned i = 0; i < SIM_PORTS; i++)
-			port[i].connect(&memory, uint64_t{SIM_PORT_BYTES} * i, chance);
+		for (unsigned i = 0; i < SIM_PIPES * SIM_PORTS; i++)
+			port[i].connect(&memory, uint64_t{SIM_PORT_BYTES} * (i % SIM_PORTS),
+					chance);
 		command_port.connect(&memory, 0, chance);
 		top->s_axis_rx_tuser = 0;
-		signal_set(top->m_axi_rresp, 0, 2 * SIM_PORTS, 0);
+		signal_set(top->m_axi_rresp, 0, 2 * SIM_PIPES * SIM_PORTS, 0);
 		top->m_axi_cmd_rresp = top->m_axi_cmd_bresp = 0;
 	}
 };
@@ -69,19 +76,23 @@ struct tiara_sim {
 /* ---- streams */
 
 static void
-sim_offer_rx(tiara_sim *s)
+sim_offer_rx(tiara_sim *s, unsigned i)
 {
 	Vtiara_card *top = s->top.get();
+	SimPipe &pipe = s->pipe[i];
 
-	if (!s->rx_offered && !s->rx.is_empty() && !s->chance.percent(s->config.idle_pct)) {
-		StreamBeat beat = s->rx.beat();
+	if (!pipe.rx_offered && !pipe.rx.is_empty() && !s->chance.percent(s->config.idle_pct)) {
+		StreamBeat beat = pipe.rx.beat();
 
-		signal_bytes_set(top->s_axis_rx_tdata, 0, beat.byte, STREAM_BEAT_BYTES);
-		top->s_axis_rx_tkeep = beat.keep;
-		top->s_axis_rx_tlast = beat.last;
-		s->rx_offered = true;
+		signal_bytes_set(top->s_axis_rx_tdata, i * STREAM_BEAT_BYTES, beat.byte,
+				 STREAM_BEAT_BYTES);
+		signal_set(top->s_axis_rx_tkeep, 64 * i, 32, static_cast<uint32_t>(beat.keep));
+		signal_set(top->s_axis_rx_tkeep, 64 * i + 32, 32,
+			   static_cast<uint32_t>(beat.keep >> 32));
+		signal_set(top->s_axis_rx_tlast, i, 1, beat.last);
+		pipe.rx_offered = true;
 	}
-	top->s_axis_rx_tvalid = s->rx_offered;
+	signal_set(top->s_axis_rx_tvalid, i, 1, pipe.rx_offered);
 }
 
 static void
@@ -96,67 +107,79 @@ sim_offer_command(tiara_sim *s)
 }
 
 static void
-sim_offer_room(tiara_sim *s)
+sim_offer_room(tiara_sim *s, unsigned i)
 {
-	s->top->m_axis_tx_tready = !s->chance.percent(s->config.stall_pct);
-	s->top->m_axis_cpu_tready = !s->chance.percent(s->config.stall_pct) &&
-				    !s->chance.percent(s->config.cpu_stall_pct);
-	s->top->m_axis_ans_tready = !s->chance.percent(s->config.stall_pct);
+	Vtiara_card *top = s->top.get();
+
+	signal_set(top->m_axis_tx_tready, i, 1, !s->chance.percent(s->config.stall_pct));
+	signal_set(top->m_axis_cpu_tready, i, 1,
+		   !s->chance.percent(s->config.stall_pct) &&
+			   !s->chance.percent(s->config.cpu_stall_pct));
 }
 
-template <typename Data>
+template <typename Data, typename Keep>
 static StreamBeat
-sim_beat(const Data &data, uint64_t keep, bool last)
+sim_beat(unsigned i, const Data &data, const Keep &keep, uint32_t last)
 {
 	StreamBeat beat;
 
-	signal_bytes_get(data, 0, beat.byte, STREAM_BEAT_BYTES);
-	beat.keep = keep;
-	beat.last = last;
+	signal_bytes_get(data, i * STREAM_BEAT_BYTES, beat.byte, STREAM_BEAT_BYTES);
+	beat.keep = signal_get(keep, 64 * i, 32) |
+		    static_cast<uint64_t>(signal_get(keep, 64 * i + 32, 32)) << 32;
+	beat.last = last >> i & 1;
 	return beat;
 }
 
 static void
-sim_take_frames(tiara_sim *s)
+sim_take_frames(tiara_sim *s, unsigned i)
 {
 	const Vtiara_card *top = s->top.get();
+	SimPipe &pipe = s->pipe[i];
 	SimFrame frame = {};
 
 	frame.info.cycle = s->cycle;
-	if (top->m_axis_tx_tvalid && top->m_axis_tx_tready &&
-	    s->tx_sink.take(
-		    sim_beat(top->m_axis_tx_tdata, top->m_axis_tx_tkeep, top->m_axis_tx_tlast),
+	frame.info.pipe = i;
+	if (top->m_axis_tx_tvalid >> i & top->m_axis_tx_tready >> i & 1 &&
+	    pipe.tx_sink.take(
+		    sim_beat(i, top->m_axis_tx_tdata, top->m_axis_tx_tkeep, top->m_axis_tx_tlast),
 		    &frame.data)) {
 		frame.info.way = TIARA_SIM_TX;
 		frame.info.bytes = static_cast<uint32_t>(frame.data.size());
 		s->left.push_back(frame);
 	}
-	if (top->m_axis_cpu_tvalid && top->m_axis_cpu_tready &&
-	    s->cpu_sink.take(
-		    sim_beat(top->m_axis_cpu_tdata, top->m_axis_cpu_tkeep, top->m_axis_cpu_tlast),
-		    &frame.data)) {
+	if (top->m_axis_cpu_tvalid >> i & top->m_axis_cpu_tready >> i & 1 &&
+	    pipe.cpu_sink.take(sim_beat(i, top->m_axis_cpu_tdata, top->m_axis_cpu_tkeep,
+					top->m_axis_cpu_tlast),
+			       &frame.data)) {
 		frame.info.way = TIARA_SIM_CPU;
 		frame.info.bytes = static_cast<uint32_t>(frame.data.size());
-		signal_bytes_get(top->m_axis_cpu_tuser, 0, &frame.info.meta,
-				 sizeof(frame.info.meta));
+		signal_bytes_get(top->m_axis_cpu_tuser, i * sizeof(frame.info.meta),
+				 &frame.info.meta, sizeof(frame.info.meta));
 		s->left.push_back(frame);
 	}
 }
 
 static void
-sim_take_streams(tiara_sim *s)
+sim_take_pipe(tiara_sim *s, unsigned i)
+{
+	SimPipe &pipe = s->pipe[i];
+
+	if (pipe.rx_offered && s->top->s_axis_rx_tready >> i & 1) {
+		pipe.rx.taken();
+		pipe.rx_offered = false;
+	}
+	sim_take_frames(s, i);
+}
+
+static void
+sim_take_messages(tiara_sim *s)
 {
 	const Vtiara_card *top = s->top.get();
 
-	if (s->rx_offered && top->s_axis_rx_tready) {
-		s->rx.taken();
-		s->rx_offered = false;
-	}
 	if (s->command_offered && top->s_axis_cmd_tready) {
 		s->commands.pop_front();
 		s->command_offered = false;
 	}
-	sim_take_frames(s);
 	if (top->m_axis_ans_tvalid && top->m_axis_ans_tready) {
 		tiara_card_answer answer;
 
@@ -244,10 +267,13 @@ sim_take_command_port(tiara_sim *s)
 static void
 sim_offer(tiara_sim *s)
 {
-	sim_offer_rx(s);
+	for (unsigned i = 0; i < SIM_PIPES; i++)
+		sim_offer_rx(s, i);
 	sim_offer_command(s);
-	sim_offer_room(s);
-	for (unsigned i = 0; i < SIM_PORTS; i++)
+	for (unsigned i = 0; i < SIM_PIPES; i++)
+		sim_offer_room(s, i);
+	s->top->m_axis_ans_tready = !s->chance.percent(s->config.stall_pct);
+	for (unsigned i = 0; i < SIM_PIPES * SIM_PORTS; i++)
 		sim_offer_port(s, i);
 	sim_offer_command_port(s);
 }
@@ -255,8 +281,10 @@ sim_offer(tiara_sim *s)
 static void
 sim_take(tiara_sim *s)
 {
-	sim_take_streams(s);
-	for (unsigned i = 0; i < SIM_PORTS; i++)
+	for (unsigned i = 0; i < SIM_PIPES; i++)
+		sim_take_pipe(s, i);
+	sim_take_messages(s);
+	for (unsigned i = 0; i < SIM_PIPES * SIM_PORTS; i++)
 		sim_take_port(s, i);
 	sim_take_command_port(s);
 }
@@ -282,19 +310,25 @@ sim_cycle_end(tiara_sim *s)
 }
 
 static bool
+sim_queues_nothing(const tiara_sim *s)
+{
+	for (const SimPipe &pipe : s->pipe)
+		if (!pipe.rx.is_empty())
+			return false;
+	return s->commands.empty();
+}
+
+static bool
 sim_has_nothing(const tiara_sim *s)
 {
-	return s->is_idle && s->rx.is_empty() && s->commands.empty() && s->command_port.is_idle() &&
-	       !s->b_offered;
+	return s->is_idle && sim_queues_nothing(s) && s->command_port.is_idle() && !s->b_offered;
 }
 
 static void
 sim_forget_streams(tiara_sim *s)
 {
-	s->rx.clear();
-	s->rx_offered = false;
-	s->tx_sink.clear();
-	s->cpu_sink.clear();
+	for (SimPipe &pipe : s->pipe)
+		pipe = {};
 	s->left.clear();
 	s->commands.clear();
 	s->command_offered = false;
@@ -355,12 +389,18 @@ tiara_sim_configure(struct tiara_sim *sim, const struct tiara_sim_config *config
 }
 
 int
+tiara_sim_rx_pipe(struct tiara_sim *sim, uint32_t pipe, const uint8_t *frame, uint32_t bytes)
+{
+	if (pipe >= SIM_PIPES || bytes == 0 || bytes > TIARA_SIM_FRAME_BYTES)
+		return TIARA_SIM_REFUSED;
+	sim->pipe[pipe].rx.push(frame, bytes);
+	return TIARA_SIM_OK;
+}
+
+int
 tiara_sim_rx(struct tiara_sim *sim, const uint8_t *frame, uint32_t bytes)
 {
-	if (bytes == 0 || bytes > TIARA_SIM_FRAME_BYTES)
-		return TIARA_SIM_REFUSED;
-	sim->rx.push(frame, bytes);
-	return TIARA_SIM_OK;
+	return tiara_sim_rx_pipe(sim, 0, frame, bytes);
 }
 
 bool
@@ -470,7 +510,7 @@ tiara_sim_run(struct tiara_sim *sim, uint64_t cycles_max)
 		sim_cycle_end(sim);
 		if (had_nothing && sim_has_nothing(sim))
 			return true;
-		had_nothing = sim->rx.is_empty() && sim->commands.empty();
+		had_nothing = sim_queues_nothing(sim);
 	}
 	return false;
 }

@@ -40,7 +40,9 @@ enum tiara_sim_way {
 struct tiara_sim_frame {
 	uint64_t cycle; /* of its last beat */
 	uint32_t bytes;
-	uint32_t way;                /* enum tiara_sim_way */
+	uint32_t way; /* enum tiara_sim_way */
+	uint32_t pipe;
+	uint32_t pad;
 	struct tiara_card_meta meta; /* CPU */
 };
 
@@ -56,8 +58,9 @@ struct tiara_sim_memory_stats {
 enum {
 	TIARA_SIM_FRAME_BYTES = 16384, /* the longest frame */
 	TIARA_SIM_OK = 0,
-	TIARA_SIM_REFUSED = 1, /* a register answered SLVERR; a frame of no or of too many bytes */
-	TIARA_SIM_SILENT = 2,  /* no answer within a million cycles */
+	/* a register answered SLVERR; a frame of no or of too many bytes, for a pipe that is not there */
+	TIARA_SIM_REFUSED = 1,
+	TIARA_SIM_SILENT = 2, /* no answer within a million cycles */
 };
 
 /* After tiara_sim_reset. NULL: no memory. */
@@ -70,7 +73,8 @@ void tiara_sim_reset(struct tiara_sim *sim);
 /* From the next cycle on other numbers, but no other seed. */
 void tiara_sim_configure(struct tiara_sim *sim, const struct tiara_sim_config *config);
 
-/* Queues a frame for s_axis_rx. Copied. */
+/* Queues a frame for s_axis_rx of a pipe, without a number the first one's. Copied. */
+int tiara_sim_rx_pipe(struct tiara_sim *sim, uint32_t pipe, const uint8_t *frame, uint32_t bytes);
 int tiara_sim_rx(struct tiara_sim *sim, const uint8_t *frame, uint32_t bytes);
 
 /* The next frame that left, in the order of the streams' last beats: that in which frames came in while

@@ -54,27 +54,27 @@ def _declarations() -> str:
 
 
 @cache
-def sim() -> Any:
-    """The extension module; made anew when the library or its header is newer."""
+def sim(model: str) -> Any:
+    """The extension module of a card; made anew when the library or its header is newer."""
     folder = build_folder()
-    library = folder / "libtiara_sim.so"
+    library = folder / f"lib{model}.so"
     if not library.exists():
         raise FileNotFoundError(
             f"{library} is not built; run: meson setup {folder.parents[1]} -Dtests=true && "
-            f"ninja -C {folder.parents[1]} fpga/sim/libtiara_sim.so"
+            f"ninja -C {folder.parents[1]} fpga/sim/{library.name}"
         )
-    extension = folder / f"_tiara_sim{sysconfig.get_config_var('EXT_SUFFIX')}"
+    extension = folder / f"_{model}{sysconfig.get_config_var('EXT_SUFFIX')}"
     sources = [library, ROOT / "fpga/sim/tiara_sim.h", ROOT / "controlplane/tiara/native/libtiara.cdef"]
     if not extension.exists() or extension.stat().st_mtime < max(p.stat().st_mtime for p in sources):
         ffi = FFI()
         ffi.cdef(_declarations())
         ffi.set_source(
-            "_tiara_sim", '#include "tiara_sim.h"', libraries=["tiara_sim"], library_dirs=[str(folder)],
+            f"_{model}", '#include "tiara_sim.h"', libraries=[model], library_dirs=[str(folder)],
             include_dirs=[str(path) for path in INCLUDES], extra_link_args=[f"-Wl,-rpath,{folder}"],
         )  # fmt: skip
         ffi.compile(str(folder))
-    loader = ExtensionFileLoader("_tiara_sim", str(extension))
-    spec = spec_from_loader("_tiara_sim", loader)
+    loader = ExtensionFileLoader(f"_{model}", str(extension))
+    spec = spec_from_loader(f"_{model}", loader)
     assert spec
     module = module_from_spec(spec)
     loader.exec_module(module)
@@ -112,6 +112,7 @@ class Left:
     hash: int = 0
     service_idx: int = 0
     cycle: int = 0
+    pipe: int = 0
 
 
 @dataclass(frozen=True)
@@ -148,10 +149,10 @@ def _close_all() -> None:
 
 
 class Card:
-    """A simulated card. Numbers are as in layout.h, addresses and MACs text."""
+    """A simulated card, "tiara_sim_pipes" of two pipes. Numbers are as in layout.h, addresses text."""
 
-    def __init__(self, memory: Memory = CALM) -> None:
-        self.lib, self.ffi = sim().lib, sim().ffi
+    def __init__(self, memory: Memory = CALM, model: str = "tiara_sim") -> None:
+        self.lib, self.ffi = sim(model).lib, sim(model).ffi
         config = self.ffi.new("struct tiara_sim_config *", vars(memory))
         self._sim = self.ffi.gc(self.lib.tiara_sim_create(config), self.lib.tiara_sim_destroy)
         self._buffer = self.ffi.new("uint8_t[]", 16384)
@@ -299,10 +300,11 @@ class Card:
 
     # ---- packets and time
 
-    def send(self, frames: Iterable[bytes]) -> None:
+    def send(self, frames: Iterable[bytes], pipe: int = 0) -> None:
         """Queues frames."""
         for frame in frames:
-            assert self.lib.tiara_sim_rx(self._sim, frame, len(frame)) == self.lib.TIARA_SIM_OK
+            status = self.lib.tiara_sim_rx_pipe(self._sim, pipe, frame, len(frame))
+            assert status == self.lib.TIARA_SIM_OK
 
     def left(self) -> list[Left]:
         """All frames that have left since."""
@@ -311,7 +313,7 @@ class Card:
             frame, meta = bytes(self.ffi.buffer(self._buffer, info.bytes)), info.meta
             way = "sent" if info.way == self.lib.TIARA_SIM_TX else "cpu"
             out.append(Left(way, frame, CardReason(meta.reason), meta.key, meta.hash, meta.service_idx,
-                            info.cycle))  # fmt: skip
+                            info.cycle, info.pipe))  # fmt: skip
         return out
 
     def receive(self, frames: Iterable[bytes]) -> list[Left]:

@@ -44,6 +44,7 @@ PROGRAMS = {
     "tests/fpga/test_rtl_differential.py": ("release", "tests/path/run_memory"),
     "tests/fpga/test_card": ("release", "fpga/sim/libtiara_sim.so"),
     "tests/fpga/test_card_records": ("release", "tests/path/run_memory"),
+    "tests/fpga/test_pipes": ("release", "fpga/sim/libtiara_sim_pipes.so"),
     "tests/fpga/test_three_way": ("release", "fpga/sim/libtiara_sim.so", "tests/path/run_memory"),
     "tests/fpga/test_replay": ("release", "fpga/sim/libtiara_sim.so", "tests/path/replay_offload"),
     "tests/fuzz/": ("fuzz", "tests/fuzz/fuzz_path"),
