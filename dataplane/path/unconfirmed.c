@@ -4,10 +4,10 @@
  *
  * Every worker publishes its balance: unconfirmed entries made by it less those ended by it, its own
  * or others'; so does the control plane, which replaces and flushes some. Their sum is what is there. At
- * each tick a worker takes an equal share of that sum for its own, and counts on from there. Up to half of its part of the cap nothing happens. From there on,
- * for each new one that goes into its ring, the one that leaves the ring goes from the table, unless
- * a second packet has confirmed it. Half made before, half in the ring: all together stay under the
- * cap.
+ * each tick a worker takes an equal share of that sum for its own, and counts on from there. Up to half
+ * of its part of the cap nothing happens. From there on, for each new one that goes into its ring, the
+ * one that leaves the ring goes from the table, unless a second packet has confirmed it. Half made
+ * before, half in the ring: all together stay under the cap.
  */
 #include "path/stage.h"
 #include "table/hash.h"

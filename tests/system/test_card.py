@@ -15,8 +15,7 @@ from testbed import demo
 from testbed.balancer import SIZES
 from tiara.v1 import node_pb2
 
-BUILD = Path(__file__).parents[2] / os.environ.get("TIARA_CARD_BUILD", "build")
-FAULTY = BUILD / "card-fault/fpga/sim/libtiara_sim.so"
+FAULTY = Path(sys.prefix).parent / "card-fault/fpga/sim/libtiara_sim.so"
 
 
 @pytest.fixture(scope="module")
