@@ -144,6 +144,7 @@ offload_open(struct bench *b)
 		.caps = {.forwards = 1u << TIARA_FORWARD_L2 | 1u << TIARA_FORWARD_IPIP |
 				     1u << TIARA_FORWARD_VXLAN,
 			 .bucket_cnt = (uint32_t)(w->map.bucket_mask + 1),
+			 .service_lines = w->map.segment->service_max,
 			 .backend_lines = w->map.segment->backend_max,
 			 .queue_cnt = 1},
 		.post = card_post,

@@ -26,7 +26,8 @@ admit_line(const struct tiara_offload *o, uint32_t backend_idx)
 bool
 offload_admits(const struct tiara_worker *w, const union tiara_word *word)
 {
-	return admit_state(word) && !tiara_entry_overdue(&w->age, word) &&
+	return admit_state(word) && word->entry.service_idx < w->offload->engine->service_cnt &&
+	       !tiara_entry_overdue(&w->age, word) &&
 	       tiara_backend_use(&w->view, word->entry.backend_idx) == TIARA_USE_ACTIVE &&
 	       admit_line(w->offload->engine, word->entry.backend_idx);
 }

@@ -33,7 +33,7 @@ engine_lay_out(struct tiara_offload *o, struct engine_memory *memory)
 	struct tiara_offload *self = engine_take(memory, 1, sizeof(*o));
 
 	o->line_cnt = engine_least(caps->backend_lines, o->map->segment->backend_max);
-	o->service_cnt = o->map->segment->service_max;
+	o->service_cnt = engine_least(caps->service_lines, o->map->segment->service_max);
 	o->mirror.bucket_mask = caps->bucket_cnt - 1;
 	o->mirror.slot_cnt = caps->bucket_cnt * TIARA_BUCKET_ENTRIES;
 	o->mirror.word = engine_take(memory, o->mirror.slot_cnt, sizeof(*o->mirror.word));

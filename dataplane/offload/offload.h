@@ -81,8 +81,8 @@ struct tiara_offload {
 	const struct tiara_map *map;
 	uint64_t tsc_hz;
 	uint32_t worker_cnt;
-	uint32_t service_cnt;
-	uint32_t line_cnt; /* of the card's backend table that have a backend index */
+	uint32_t service_cnt; /* indices that the card has lines for */
+	uint32_t line_cnt;    /* of the card's backend table that have a backend index */
 	/* any worker's, as mirror.h says; relaxed */
 	struct mirror mirror;
 	uint16_t *used_tick; /* by slot: of the last harvest that found its bit, or of its offer */

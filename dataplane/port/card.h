@@ -23,6 +23,7 @@ struct tiara_port;
 struct tiara_card_caps {
 	uint32_t forwards;   /* 1 << enum tiara_forward for each that it can */
 	uint32_t bucket_cnt; /* of its connection table, a power of two, at least 2; 0: no card */
+	uint32_t service_lines; /* of its service table, and totals; a service's index is below */
 	uint32_t backend_lines; /* of its backend table; line i is backend index i's */
 	uint32_t queue_cnt;     /* workers that may use it at once */
 	bool is_port;           /* packets go through it: rx */

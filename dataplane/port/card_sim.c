@@ -332,6 +332,7 @@ tiara_card_sim_ops(struct tiara_card_sim *sim)
 		.caps = {.forwards = 1 << TIARA_FORWARD_L2 | 1 << TIARA_FORWARD_IPIP |
 				     1 << TIARA_FORWARD_VXLAN,
 			 .bucket_cnt = sim->registers.bucket_cnt,
+			 .service_lines = sim->registers.service_lines,
 			 .backend_lines = sim->registers.backend_lines,
 			 .queue_cnt = sim->queue_cnt,
 			 .is_port = true},

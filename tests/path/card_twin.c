@@ -342,6 +342,7 @@ tiara_card_twin_ops(struct tiara_card_twin *twin)
 		.caps = {.forwards = 1u << TIARA_FORWARD_L2 | 1u << TIARA_FORWARD_IPIP |
 				     1u << TIARA_FORWARD_VXLAN,
 			 .bucket_cnt = twin->config.bucket_cnt,
+			 .service_lines = twin->config.service_lines,
 			 .backend_lines = twin->config.backend_lines,
 			 .queue_cnt = twin->config.queue_cnt,
 			 .is_port = twin->config.is_port},

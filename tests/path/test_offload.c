@@ -271,6 +271,22 @@ test_full(void)
 	bed_close(&bed);
 }
 
+/* What the card cannot know is not given to it. */
+static void
+test_service_without_a_line(void)
+{
+	struct bed_config config = config_plain(8);
+
+	config.twin.service_lines = 0;
+	bed_open(&bed, &config);
+	bed_ticks(&bed, 2);
+	establish(0);
+	bed_ticks(&bed, 1);
+	CHECK(bed_packet(&bed, 0, BED_DATA, 0) != BED_NONE);
+	CHECK(bed_event(&bed, TIARA_EVENT_CARD_OFFERED) == 0 && !in_card(0));
+	bed_close(&bed);
+}
+
 /* A backend that goes: no packet reaches it from then on, and its index waits for the card. */
 static void
 test_backend_gone(void)
@@ -648,6 +664,7 @@ main(int argc, char **argv)
 	test_totals_of_an_unknown_life();
 	test_restart();
 	test_full();
+	test_service_without_a_line();
 	test_backend_gone();
 	test_udp_backend_down();
 	test_overtaken();
